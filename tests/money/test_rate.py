@@ -86,7 +86,7 @@ def test_an_inverse_of_an_inverse_is_the_rate(value):
 
 
 @settings(max_examples=100)
-@given(rates, rates, st.integers(-(10**12), 10**12))
+@given(rates, rates, st.integers(-(10**5), 10**5))
 def test_a_conversion_is_within_half_a_minor_unit_of_the_exact_amount(first, second, minor):
     cross = rate("EUR", "USD", first).invert().cross(rate("EUR", "KWD", second))
     converted = cross.convert(Money(minor, "USD"), mode=Rounding.HALF_UP)
