@@ -1,6 +1,5 @@
 """Find the server binaries that a laptop has, and make them reachable for the servers' user."""
 
-import importlib.metadata
 import importlib.util
 import os
 import shutil
@@ -122,7 +121,10 @@ def _open_to_all(paths: Iterable[Path]) -> None:
 
 
 def _version(package: str) -> str:
-    return importlib.metadata.version(package)
+    # Imported here, since it weighs more than the rest of a supervisor that need not copy.
+    from importlib.metadata import version  # noqa: PLC0415
+
+    return version(package)
 
 
 def _version_key(text: str) -> tuple[int, ...]:

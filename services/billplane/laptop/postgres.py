@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from billplane.laptop.binaries import find_postgres
+from billplane.laptop.child import ChildProcess
 from billplane.laptop.errors import LaptopError, ServerStartError
 from billplane.laptop.home import LOOPBACK, LaptopHome, require_free_port
 from billplane.laptop.processes import (
@@ -18,7 +19,6 @@ from billplane.laptop.processes import (
     server_credentials,
     wait_until,
 )
-from billplane.laptop.server import ServerProcess
 
 SUPERUSER = "postgres"
 LOGIN = "billplane"
@@ -70,7 +70,7 @@ class PostgresServer:
         # In the title of every process of the cluster, by which its orphans are known again.
         digest = hashlib.sha256(str(home.path).encode()).hexdigest()
         self._cluster_name = f"billplane-{digest[:12]}"
-        self.process = ServerProcess(home, "postgres", signal.SIGINT)
+        self.process = ChildProcess(home, "postgres", stop_signal=signal.SIGINT)
 
     def url(self, user: str = LOGIN, database: str = DATABASE) -> str:
         """Give the address for the platform's login or for the superuser."""
@@ -93,8 +93,10 @@ class PostgresServer:
         # No process of this cluster is alive, so a lock file left by a kill is nobody's. After
         # a reboot its pid may well be another program's, and Postgres would refuse to start.
         (self._data / "postmaster.pid").unlink(missing_ok=True)
-        self.process.launch(
-            [str(binaries / "postgres"), *self._arguments(version)], directory=self._data
+        self.process.launch_server(
+            [str(binaries / "postgres"), *self._arguments(version)],
+            directory=self._data,
+            configuration="",
         )
         self.process.wait_ready(self._is_ready)
         if not (self._home.postgres_directory / "login.made").exists():

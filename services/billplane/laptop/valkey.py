@@ -1,11 +1,10 @@
 """The laptop's Valkey: every acknowledged write is on disk before it is answered."""
 
-import signal
 import socket
 
 from billplane.laptop.binaries import find_valkey
+from billplane.laptop.child import ChildProcess
 from billplane.laptop.home import LOOPBACK, LaptopHome, require_free_port
-from billplane.laptop.server import ServerProcess
 
 
 class ValkeyServer:
@@ -14,7 +13,7 @@ class ValkeyServer:
     def __init__(self, home: LaptopHome, port: int | None = None) -> None:
         self._home = home
         self._port = port or home.ports["valkey"]
-        self.process = ServerProcess(home, "valkey", signal.SIGTERM)
+        self.process = ChildProcess(home, "valkey")
 
     @property
     def url(self) -> str:
@@ -30,7 +29,7 @@ class ValkeyServer:
         require_free_port(self._port, "Valkey")
         program = find_valkey(self._home.binaries_directory)
         # By standard input, since the password would be seen in the list of processes.
-        self.process.launch(
+        self.process.launch_server(
             [str(program), "-"],
             directory=self._home.valkey_directory,
             configuration=self._configuration(),
