@@ -1,0 +1,205 @@
+"""The words of the printed document, and how a locale writes numbers and dates."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+from typing import Final
+
+from babel import Locale as BabelLocale
+from babel.dates import format_date, format_interval, format_skeleton
+from babel.numbers import format_compact_decimal, format_currency, format_decimal, format_percent
+
+from billplane.invoice.render.document import Locale
+from billplane.money import CurrencyCode, minor_to_exact, minor_units, wide_precision
+
+_ENGLISH: Final = {
+    "invoice": "Invoice",
+    "credit_note": "Credit note",
+    "draft": "Draft",
+    "preview": "Preview",
+    "void": "Void",
+    "number": "Number",
+    "corrects": "Corrects",
+    "issued": "Issued",
+    "due": "Due",
+    "period": "Period",
+    "vat_id": "VAT ID",
+    "tax_id": "Tax ID",
+    "bill_to": "Billed to",
+    "description": "Description",
+    "quantity": "Quantity",
+    "unit_price": "Unit price",
+    "tax": "Tax",
+    "amount": "Amount",
+    "subtotal": "Subtotal",
+    "tax_on": "on {base}",
+    "total": "Total",
+    "paid": "Paid",
+    "amount_due": "Amount due",
+    "due_on": "due {date}",
+    "settled": "Paid in full",
+    "credited": "Credited to you",
+    "exchange": "Converted at {base} = {quote}: {source}, {date}.",
+    "peak": "Peak {quantity} · {at}",
+    "continued": "continued",
+    "page": "Page {page} of {pages}",
+}
+
+_GERMAN: Final = {
+    "invoice": "Rechnung",
+    "credit_note": "Rechnungskorrektur",
+    "draft": "Entwurf",
+    "preview": "Vorschau",
+    "void": "Storniert",
+    "number": "Nummer",
+    "corrects": "Korrigiert",
+    "issued": "Datum",
+    "due": "Fällig",
+    "period": "Zeitraum",
+    "vat_id": "USt-IdNr.",
+    "tax_id": "Steuernummer",
+    "bill_to": "Rechnung an",
+    "description": "Beschreibung",
+    "quantity": "Menge",
+    "unit_price": "Einzelpreis",
+    "tax": "Steuer",
+    "amount": "Betrag",
+    "subtotal": "Zwischensumme",
+    "tax_on": "auf {base}",
+    "total": "Gesamtbetrag",
+    "paid": "Bezahlt",
+    "amount_due": "Zu zahlen",
+    "due_on": "fällig am {date}",
+    "settled": "Vollständig bezahlt",
+    "credited": "Gutschrift zu Ihren Gunsten",
+    "exchange": "Umgerechnet zu {base} = {quote}: {source}, {date}.",
+    "peak": "Höchstwert {quantity} · {at}",
+    "continued": "Fortsetzung",
+    "page": "Seite {page} von {pages}",
+}
+
+WORDS: Final[dict[Locale, dict[str, str]]] = {"en": _ENGLISH, "de": _GERMAN}
+
+_MINUS: Final = "\N{MINUS SIGN}"
+_NO_BREAK: Final = "\N{NO-BREAK SPACE}"
+_VAT_ID: Final = re.compile(r"^[A-Z]{2}[0-9A-Z]{2,13}$")
+_DIGIT: Final = re.compile(r"[0-9]")
+_LONG_WORD: Final = re.compile(r"\S{25,}")
+_ZERO_WIDTH_SPACE: Final = "\N{ZERO WIDTH SPACE}"
+
+
+def plain(value: str) -> str:
+    """Drop control characters and lone surrogates, and let words of unusual length break."""
+    clean = "".join(
+        letter if letter == "\n" or unicodedata.category(letter) not in {"Cc", "Cs"} else " "
+        for letter in value
+    )
+    return _LONG_WORD.sub(_breakable, clean)
+
+
+def _breakable(word: re.Match[str]) -> str:
+    letters = word.group()
+    return _ZERO_WIDTH_SPACE.join(letters[at : at + 12] for at in range(0, len(letters), 12))
+
+
+def tax_id_word(tax_id: str) -> str:
+    """Name the word for a tax id: VAT numbers begin with their country's letters."""
+    return "vat_id" if _VAT_ID.match(tax_id.replace(" ", "")) else "tax_id"
+
+
+def money(minor: int, currency: CurrencyCode, locale: Locale) -> str:
+    """Write an amount as the locale does, with a true minus sign.
+
+    Raises: AmountOutOfRange, UnknownCurrency.
+    """
+    return price(minor_to_exact(minor, currency), currency, locale)
+
+
+def price(exact: Decimal, currency: CurrencyCode, locale: Locale) -> str:
+    """Write an exact price: all its digits, and at least those of the minor unit.
+
+    Raises: UnknownCurrency.
+    """
+    # CLDR's own digits differ from ISO 4217 for some currencies (RSD, HUF): ISO's are billed.
+    digits = minor_units(currency)
+    fraction = "." + "0" * digits if digits else ""
+    pattern = BabelLocale.parse(locale).currency_formats["standard"].pattern
+    with wide_precision():
+        text = format_currency(
+            exact,
+            currency,
+            format=pattern.replace(".00", fraction),
+            locale=locale,
+            currency_digits=False,
+            decimal_quantization=False,
+        )
+    # CLDR's alphaNextToNumber: a code is set apart from its figures, a sign is not.
+    text = re.sub(r"(?<=[A-Za-z])(?=[0-9])", _NO_BREAK, text)
+    return text.replace("-", _MINUS)
+
+
+def number(value: Decimal, locale: Locale) -> str:
+    """Write a quantity with all its digits, in groups."""
+    with wide_precision():
+        text = format_decimal(value, locale=locale, decimal_quantization=False)
+    return text.replace("-", _MINUS)
+
+
+def percent(rate: str, locale: Locale) -> str:
+    """Write a rate given in percent ("5.5") as the locale does."""
+    with wide_precision():
+        share = Decimal(rate).scaleb(-2)
+        return format_percent(share, locale=locale, decimal_quantization=False).replace("-", _MINUS)
+
+
+def axis_number(value: Decimal, locale: Locale) -> str:
+    """Write a tick of a chart, shortened from a million on."""
+    if abs(value) >= 1_000_000:
+        text: str = format_compact_decimal(value, locale=locale, fraction_digits=2)
+        return text.replace("-", _MINUS)
+    return number(value, locale)
+
+
+def day(value: date, locale: Locale) -> str:
+    """Write a date as in a letter: Jan 31, 2013 or 31.01.2013."""
+    return format_date(value, format="medium", locale=locale)
+
+
+def days(first: date, last: date, locale: Locale) -> str:
+    """Write a span of days as short as the locale allows."""
+    skeleton = "yMd" if locale == "de" else "yMMMd"
+    return format_interval(first, last, skeleton=skeleton, locale=locale)
+
+
+def short_day(value: date, locale: Locale) -> str:
+    """Write day and month: Jan 5 or 5. Jan."""
+    return format_skeleton("MMMd", value, locale=locale)
+
+
+def short_month(value: date, locale: Locale, *, with_year: bool) -> str:
+    """Write a month's short name, with its year where several years are shown."""
+    return format_skeleton("yMMM" if with_year else "MMM", value, locale=locale)
+
+
+def pad_to_decimal(texts: Sequence[str], locale: Locale) -> list[dict[str, str]]:
+    """Give each text the digits it lacks for its decimal mark to stand below the others'.
+
+    Shape: `text` is printed and `pad` set in the same face but invisibly; both empty where empty.
+    """
+    mark = BabelLocale.parse(locale).number_symbols["latn"]["decimal"]
+    fractions = [_fraction_digits(text, mark) for text in texts]
+    longest = max(fractions, default=0)
+    cells = []
+    for text, digits in zip(texts, fractions, strict=True):
+        pad = "0" * (longest - digits)
+        if pad and not digits:
+            pad = mark + pad
+        cells.append({"text": text, "pad": pad if text else ""})
+    return cells
+
+
+def _fraction_digits(text: str, mark: str) -> int:
+    _, found, after = text.rpartition(mark)
+    return len(_DIGIT.findall(after)) if found else 0
