@@ -1,0 +1,91 @@
+"""Spans of time on real calendars: what part of a whole period was used.
+
+Days are local dates in the plan's zone and a span counts the dates from its first up to, and
+without, its last. So a day belongs to one span only, wherever within it a change falls, and the
+parts of a period always add up to it: no off-by-one and no thirty-day months.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+from billplane.pricing.errors import PeriodInvalid
+from billplane.resources.billing_plan import Interval
+
+# A Monday, from which weeks are counted; days and years need none of that kind.
+_FIRST_MONDAY = date(1970, 1, 5)
+_FIRST_DAY = date(1970, 1, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A half-open span [starts_at, ends_at) of aware instants."""
+
+    starts_at: datetime
+    ends_at: datetime
+
+    def __post_init__(self) -> None:
+        if self.starts_at.tzinfo is None or self.ends_at.tzinfo is None:
+            raise PeriodInvalid("a period must begin and end at instants with a time zone")
+        if self.ends_at <= self.starts_at:
+            raise PeriodInvalid("a period must end after it begins")
+
+    def days(self, zone: ZoneInfo) -> int:
+        """Count the local dates that begin the span up to the one on which it ends."""
+        return (local_date(self.ends_at, zone) - local_date(self.starts_at, zone)).days
+
+    def contains(self, other: "Period") -> bool:
+        """Tell whether the other span lies within this one."""
+        return self.starts_at <= other.starts_at and other.ends_at <= self.ends_at
+
+
+def local_date(instant: datetime, zone: ZoneInfo) -> date:
+    """Return the date that a wall calendar in the zone shows."""
+    return instant.astimezone(zone).date()
+
+
+def share_of(part: Period, whole: Period, zone: ZoneInfo) -> Fraction:
+    """Return which fraction of the whole period's days the part has.
+
+    Raises: PeriodInvalid if the part reaches beyond the whole, or the whole has no day.
+    """
+    if not whole.contains(part):
+        raise PeriodInvalid("the period to rate reaches beyond the whole period it is part of")
+    days = whole.days(zone)
+    if days == 0:
+        raise PeriodInvalid("the whole period must have at least one day")
+    return Fraction(part.days(zone), days)
+
+
+def calendar_period(interval: Interval, at: datetime) -> Period:
+    """Return the calendar period of the interval in which an instant lies.
+
+    Months are counted from January of year 0, so that two, three, four and six of them begin in
+    January; weeks begin on Monday.
+    Source: ISO 8601 for weeks.
+    """
+    zone = ZoneInfo(interval.time_zone)
+    today = local_date(at, zone)
+    first, next_first = _calendar_dates(interval.unit, interval.count, today)
+    return Period(_midnight(first, zone), _midnight(next_first, zone))
+
+
+def _calendar_dates(unit: str, count: int, today: date) -> tuple[date, date]:
+    if unit in {"Day", "Week"}:
+        length = timedelta(days=count if unit == "Day" else 7 * count)
+        origin = _FIRST_DAY if unit == "Day" else _FIRST_MONDAY
+        first = origin + (today - origin) // length * length
+        return first, first + length
+    months = count if unit == "Month" else 12 * count
+    index = (today.year * 12 + today.month - 1) // months * months
+    return _month_start(index), _month_start(index + months)
+
+
+def _month_start(index: int) -> date:
+    return date(index // 12, index % 12 + 1, 1)
+
+
+def _midnight(day: date, zone: ZoneInfo) -> datetime:
+    # Where midnight is skipped at a change of offset, this is the day's first instant.
+    return datetime.combine(day, time(), zone).astimezone(UTC)

@@ -1,0 +1,59 @@
+"""Why pricing refuses."""
+
+from billplane.chassis.errors import BillplaneError, Kind
+
+
+class PeriodInvalid(BillplaneError):
+    """The period to rate is empty, runs backwards or lies outside the whole period."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "PERIOD_INVALID"
+
+
+class CurrencyNotPriced(BillplaneError):
+    """The plan is not priced in the currency that was asked for."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "CURRENCY_NOT_PRICED"
+
+
+class RateRequired(BillplaneError):
+    """Another currency was asked for without a rate above zero."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "RATE_REQUIRED"
+
+
+class UsageChargeUnknown(BillplaneError):
+    """Usage was given for a charge that the plan does not have or that takes no usage."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "USAGE_CHARGE_UNKNOWN"
+
+
+class UsageQuantityInvalid(BillplaneError):
+    """A quantity is not a decimal number of at most six fractional digits."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "USAGE_QUANTITY_INVALID"
+
+
+class UsageShapeMismatch(BillplaneError):
+    """Usage rows have not the dimensions or properties that the charge asks for."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "USAGE_SHAPE_MISMATCH"
+
+
+class UsageWindowMismatch(BillplaneError):
+    """Usage rows are cut wider than the charge's model can price."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "USAGE_WINDOW_MISMATCH"
+
+
+class ChargeModelNotRated(BillplaneError):
+    """The charge's model cannot be rated from what was given."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "CHARGE_MODEL_NOT_RATED"
