@@ -108,6 +108,8 @@ class PostgresServer:
         Idempotent by: the process.
         """
         self.process.stop()
+        # Nothing is left after a clean stop; after a kill the backends need a moment.
+        wait_until(lambda: not self._living(), ORPHAN_TIMEOUT_SECONDS)
 
     def _arguments(self, version: int) -> list[str]:
         settings = {

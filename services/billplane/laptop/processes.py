@@ -32,6 +32,12 @@ class ProcessIdentity:
         return None if started is None else cls(pid, started)
 
     @classmethod
+    def own(cls) -> "ProcessIdentity":
+        """Identify this very process."""
+        pid = os.getpid()
+        return cls(pid, _start_of(pid) or "")
+
+    @classmethod
     def read(cls, path: Path) -> "ProcessIdentity | None":
         """Read a pid file; None when there is none or it is not ours."""
         try:
@@ -192,4 +198,5 @@ def _ps(*arguments: str) -> str:
 
 def python_command(module: str, *arguments: str) -> list[str]:
     """Give the command that runs one of our modules with this very interpreter."""
-    return [sys.executable, "-m", module, *arguments]
+    # -P: the directory that a command is given in must not shadow a module.
+    return [sys.executable, "-P", "-m", module, *arguments]
