@@ -27,7 +27,7 @@ def table() -> dict[tuple[str, str], list[Row]]:
     rows: dict[tuple[str, str], list[Row]] = defaultdict(list)
     with DATA.open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):
-            ends = date.fromisoformat(row["valid_to"]) if row["valid_to"] else FAR
+            ends = date.fromisoformat(row["valid_until"]) if row["valid_until"] else FAR
             rows[row["country"], row["category"]].append(
                 (Decimal(row["rate"]), date.fromisoformat(row["valid_from"]), ends)
             )
