@@ -202,7 +202,7 @@ class PostgresServer:
         password = self._home.secrets.database_password
         # Our passwords are hexadecimal, so they need no quoting.
         statements = f"""
-            SELECT 'CREATE ROLE {LOGIN} LOGIN'
+            SELECT 'CREATE ROLE {LOGIN} LOGIN NOINHERIT'
              WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{LOGIN}') \\gexec
             ALTER ROLE {LOGIN} PASSWORD '{password}';
             SELECT 'CREATE DATABASE {DATABASE}'
