@@ -40,8 +40,10 @@ async def test_postgres_offers_the_platform_its_login_and_database(
     assert await query(postgres.url(), "SELECT current_user || current_database()") == (
         "billplanebillplane"
     )
-    powers = "rolsuper OR rolbypassrls OR rolinherit OR rolcreaterole"
-    has_any = f"SELECT {powers} FROM pg_roles WHERE rolname = current_user"
+    has_any = (
+        "SELECT rolsuper OR rolbypassrls OR rolinherit OR rolcreaterole"
+        " FROM pg_roles WHERE rolname = current_user"
+    )
     assert await query(postgres.url(), has_any) is False
 
 

@@ -22,6 +22,7 @@ from billplane.laptop.processes import ProcessIdentity
 from billplane.laptop.state import living_supervisor
 from billplane.laptop.supervisor import rotate_logs
 
+from tests.fixtures.ports import free_port_offset
 from tests.laptop.stand_in import stand_in_plan
 
 PARTS = ("postgres", "valkey", "platform", "operator")
@@ -30,24 +31,10 @@ STAND_IN = Path(__file__).with_name("stand_in.py")
 
 @pytest.fixture
 def laptop(home_path: Path) -> Iterator[LaptopHome]:
-    home = LaptopHome.open(home_path, free_offset())
+    home = LaptopHome.open(home_path, free_port_offset())
     yield home
     with contextlib.suppress(LaptopError):
         commands.down(home, stand_in_plan(home), ignore)
-
-
-def free_offset() -> int:
-    """Find an offset at which all ports of a laptop are free."""
-    for offset in range(2000 + os.getpid() % 1000, 15000, 7):
-        with contextlib.ExitStack() as stack:
-            try:
-                for port in (8080, 50051, 15432, 16379):
-                    probe = stack.enter_context(socket.socket())
-                    probe.bind(("127.0.0.1", port + offset))
-            except OSError:
-                continue
-            return offset
-    raise AssertionError("no free ports")
 
 
 def ignore(_event: str, _fields: dict[str, Any]) -> None:
