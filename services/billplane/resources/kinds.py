@@ -36,7 +36,7 @@ KINDS: Final[Mapping[str, Kind]] = MappingProxyType(
             Kind(
                 "ExchangeRateFeed", "exchangeratefeeds", "fxfeed", ExchangeRateFeedSpec, ("base",)
             ),
-            Kind("Meter", "meters", "meter", MeterSpec),
+            Kind("Meter", "meters", "mtr", MeterSpec),
             Kind(
                 "UtilityProvider",
                 "utilityproviders",
