@@ -1,0 +1,1 @@
+"""Billplane's services and what they share; `catalog.py` lists the services."""

@@ -1,0 +1,254 @@
+"""Consumers: each message has its effect once, in its order where the handler asks for it."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from google.protobuf.message import Message
+from redis.exceptions import RedisError
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from billplane.chassis import ids, logging, metrics
+from billplane.chassis.auth import service_principal
+from billplane.chassis.database.tables import AggregateVersionRow, DeadLetterRow, InboxRow
+from billplane.chassis.errors import BillplaneError, StoreUnavailable
+from billplane.chassis.events.envelope import Metadata, decode, parse_payload
+from billplane.chassis.events.registry import MessageType
+from billplane.chassis.events.transport import Delivery
+from billplane.chassis.faults import faultpoint, register
+
+if TYPE_CHECKING:
+    from billplane.chassis.database.transaction import Transaction
+    from billplane.chassis.runtime import Runtime
+
+_log = logging.get("events")
+Payload = TypeVar("Payload", bound=Message)
+GAP_SECONDS = 60
+
+register("inbox.after_handler_before_end", "inbox.after_end_before_acknowledge")
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Generic[Payload]):
+    """A message as its handler sees it."""
+
+    metadata: Metadata
+    payload: Payload
+
+
+Handler = Callable[["Transaction", Event[Any]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """One handler of one message type."""
+
+    message: MessageType
+    handler: Handler
+    ordered: bool
+
+    @property
+    def name(self) -> str:
+        """The handler's name, part of the inbox key."""
+        return str(getattr(self.handler, "__name__", "handler"))
+
+
+class Consumers:
+    """The handlers of a service."""
+
+    def __init__(self) -> None:
+        self.subscriptions: list[Subscription] = []
+
+    def on(self, message: MessageType, *, ordered: bool = False) -> Callable[[Handler], Handler]:
+        """Register a handler: `async def handle(tx, event)`; it may run more than once."""
+
+        def register_handler(handler: Handler) -> Handler:
+            self.subscriptions.append(Subscription(message, handler, ordered))
+            return handler
+
+        return register_handler
+
+
+class Parked(Exception):
+    """An ordered message whose predecessor has not come yet."""
+
+
+class Dispatcher:
+    """Feeds a service's handlers from the transport."""
+
+    def __init__(self, runtime: "Runtime", consumers: Consumers) -> None:
+        self._runtime = runtime
+        self._by_type: dict[str, list[Subscription]] = {}
+        for subscription in consumers.subscriptions:
+            self._by_type.setdefault(subscription.message.wire_type, []).append(subscription)
+        self._destinations = sorted({item.message.destination for item in consumers.subscriptions})
+        self._parked_at: dict[str, float] = {}
+
+    async def run(self) -> None:
+        """Handle messages until cancelled; the one in hand is finished first."""
+        transport = self._runtime.transport
+        async for delivery in transport.deliveries(self._runtime.name, self._destinations):
+            await asyncio.shield(self._deliver(delivery))
+
+    async def _deliver(self, delivery: Delivery) -> None:
+        metadata, payload = decode(delivery.envelope)
+        subscriptions = self._by_type.get(metadata.event_type, [])
+        done = True
+        for subscription in subscriptions:
+            done &= await self._try(subscription, metadata, payload, delivery)
+        if done:
+            faultpoint("inbox.after_end_before_acknowledge")
+            try:
+                await self._runtime.transport.acknowledge(self._runtime.name, delivery)
+            except RedisError as error:
+                _log.warning("acknowledge_failed", error=str(error))
+
+    async def _try(
+        self, subscription: Subscription, metadata: Metadata, payload: Any, delivery: Delivery
+    ) -> bool:
+        """Return True when the message needs no further delivery."""
+        labels = (self._runtime.name, metadata.event_type)
+        try:
+            await self.handle(subscription, metadata, payload)
+        except StoreUnavailable:
+            return False
+        except Parked as gap:
+            parked = self._parked_at.setdefault(metadata.event_id, time.monotonic())
+            if time.monotonic() - parked < GAP_SECONDS:
+                return False
+            await self._set_aside(subscription, metadata, delivery, "GAP", str(gap))
+        except Exception as error:
+            metrics.HANDLED.labels(*labels, "failed").inc()
+            reason = error.reason if isinstance(error, BillplaneError) else type(error).__name__
+            _log.warning(
+                "message_failed",
+                consumer=subscription.name,
+                event_id=metadata.event_id,
+                attempt=delivery.attempt,
+                reason=reason,
+                error=str(error),
+            )
+            if delivery.attempt < subscription.message.attempts_max:
+                return False
+            await self._set_aside(subscription, metadata, delivery, reason, str(error))
+        else:
+            metrics.HANDLED.labels(*labels, "handled").inc()
+        self._parked_at.pop(metadata.event_id, None)
+        return True
+
+    async def handle(
+        self, subscription: Subscription, metadata: Metadata, payload: dict[str, Any]
+    ) -> None:
+        """Run one handler in one transaction of the message's tenant, at most once in effect."""
+        runtime = self._runtime
+        principal = service_principal(runtime.name, metadata.tenant_id, metadata.livemode)
+        async with runtime.database.write(runtime, principal, metadata.correlation_id) as tx:
+            tx.caused_by(metadata.event_id, metadata.correlation_id)
+            if await self._seen(tx, subscription, metadata):
+                return
+            message = parse_payload(subscription.message.proto, payload)
+            await subscription.handler(tx, Event(metadata, message))
+            await self._note(tx, subscription, metadata)
+            faultpoint("inbox.after_handler_before_end")
+
+    async def _seen(
+        self, tx: "Transaction", subscription: Subscription, metadata: Metadata
+    ) -> bool:
+        seen = await tx.session.get(
+            InboxRow, (metadata.tenant_id, subscription.name, metadata.event_id)
+        )
+        if seen is not None:
+            return True
+        if subscription.ordered:
+            last = (
+                await tx.session.execute(
+                    select(AggregateVersionRow.version).where(
+                        AggregateVersionRow.tenant_id == metadata.tenant_id,
+                        AggregateVersionRow.consumer == subscription.name,
+                        AggregateVersionRow.aggregate_id == metadata.aggregate_id,
+                    )
+                )
+            ).scalar_one_or_none() or 0
+            if metadata.aggregate_version <= last:
+                return True
+            if metadata.aggregate_version > last + 1:
+                raise Parked(f"version {metadata.aggregate_version} came after {last}")
+        return False
+
+    async def _note(
+        self, tx: "Transaction", subscription: Subscription, metadata: Metadata
+    ) -> None:
+        # Last, since a handler may ask peers before its first write. A race ends in a duplicate
+        # key here, which undoes the second run.
+        if subscription.ordered:
+            statement = insert(AggregateVersionRow).values(
+                tenant_id=metadata.tenant_id,
+                consumer=subscription.name,
+                aggregate_id=metadata.aggregate_id,
+                version=metadata.aggregate_version,
+            )
+            await tx.session.execute(
+                statement.on_conflict_do_update(
+                    index_elements=["tenant_id", "consumer", "aggregate_id"],
+                    set_={"version": statement.excluded.version},
+                )
+            )
+        await tx.session.execute(
+            insert(InboxRow).values(
+                tenant_id=metadata.tenant_id,
+                consumer=subscription.name,
+                event_id=metadata.event_id,
+                handled_at=tx.now,
+            )
+        )
+
+    async def _set_aside(
+        self,
+        subscription: Subscription,
+        metadata: Metadata,
+        delivery: Delivery,
+        reason: str,
+        detail: str,
+    ) -> None:
+        runtime = self._runtime
+        principal = service_principal(runtime.name, metadata.tenant_id, metadata.livemode)
+        async with runtime.database.write(runtime, principal) as tx:
+            tx.session.add(
+                DeadLetterRow(
+                    id=ids.new("dlq"),
+                    tenant_id=metadata.tenant_id,
+                    livemode=metadata.livemode,
+                    consumer=subscription.name,
+                    event_type=metadata.event_type,
+                    reason=reason,
+                    detail=detail[:2000],
+                    attempts=delivery.attempt,
+                    envelope=delivery.envelope,
+                    created_at=tx.now,
+                )
+            )
+        metrics.DEAD_LETTERS.labels(runtime.name, metadata.event_type, reason).inc()
+        _log.error("message_set_aside", event_id=metadata.event_id, reason=reason)
+
+    async def replay(self, tenant_id: str, livemode: bool, dead_letter_id: str) -> None:
+        """Handle a dead letter again and forget it when that succeeds.
+
+        Raises: KeyError when there is no such letter; whatever the handler raises.
+        """
+        runtime = self._runtime
+        principal = service_principal(runtime.name, tenant_id, livemode)
+        async with runtime.database.read(runtime, principal) as reading:
+            letter = await reading.session.get(DeadLetterRow, dead_letter_id)
+            if letter is None:
+                raise KeyError(dead_letter_id)
+        metadata, payload = decode(letter.envelope)
+        for subscription in self._by_type.get(metadata.event_type, []):
+            if subscription.name == letter.consumer:
+                await self.handle(subscription, metadata, payload)
+        async with runtime.database.write(runtime, principal) as tx:
+            held = await tx.session.get(DeadLetterRow, dead_letter_id)
+            if held is not None:
+                await tx.session.delete(held)

@@ -1,0 +1,105 @@
+"""Facts and tasks on Redis Streams with consumer groups: the laptop's broker."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from billplane.chassis import logging
+from billplane.chassis.events.transport import Delivery, Outgoing
+
+_log = logging.get("events")
+
+BLOCK_MILLISECONDS = 2_000
+RETRY_MILLISECONDS = 5_000
+BATCH = 64
+
+
+class RedisStreams:
+    """The transport port on Redis; the server must fsync what it acknowledges."""
+
+    def __init__(self, redis: "Redis", name: str) -> None:
+        self._redis = redis
+        self._name = name
+
+    async def publish(self, messages: Sequence[Outgoing]) -> None:
+        """Append every message in order; Redis answers once they are on disk."""
+        pipeline = self._redis.pipeline(transaction=False)
+        for message in messages:
+            fields: dict[Any, Any] = {"envelope": message.envelope, **message.headers}
+            oldest = int((time.time() - message.retention_seconds) * 1000)
+            pipeline.xadd(message.destination, fields, minid=str(oldest), approximate=True)
+        await pipeline.execute()
+
+    async def deliveries(
+        self, consumer: str, destinations: Sequence[str]
+    ) -> AsyncIterator[Delivery]:
+        """Yield new messages, and those that were left unacknowledged for five seconds."""
+        ready = False
+        while True:
+            try:
+                if not ready:
+                    await self._declare(consumer, destinations)
+                    ready = True
+                for destination in destinations:
+                    async for delivery in self._abandoned(consumer, destination):
+                        yield delivery
+                answer: Any = await self._redis.xreadgroup(
+                    consumer,
+                    self._name,
+                    dict.fromkeys(destinations, ">"),
+                    count=BATCH,
+                    block=BLOCK_MILLISECONDS,
+                )
+                for stream, entries in _pairs(answer):
+                    for entry_id, fields in entries:
+                        yield Delivery(_text(stream), fields[b"envelope"], 1, entry_id)
+            except ResponseError as error:
+                # The streams are gone: the store was emptied. Declare them again.
+                ready = False
+                _log.warning("stream_declared_again", consumer=consumer, error=str(error))
+                await asyncio.sleep(0.5)
+            except RedisError as error:
+                _log.warning("broker_unreachable", consumer=consumer, error=str(error))
+                await asyncio.sleep(1)
+
+    async def acknowledge(self, consumer: str, delivery: Delivery) -> None:
+        """Acknowledge one message."""
+        await self._redis.xack(delivery.destination, consumer, delivery.token)
+
+    async def _declare(self, consumer: str, destinations: Sequence[str]) -> None:
+        for destination in destinations:
+            try:
+                await self._redis.xgroup_create(destination, consumer, id="0", mkstream=True)
+            except ResponseError as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
+
+    async def _abandoned(self, consumer: str, destination: str) -> AsyncIterator[Delivery]:
+        pending: Any = await self._redis.xpending_range(
+            destination, consumer, min="-", max="+", count=BATCH, idle=RETRY_MILLISECONDS
+        )
+        for item in pending:
+            claimed: Any = await self._redis.xclaim(
+                destination, consumer, self._name, RETRY_MILLISECONDS, [item["message_id"]]
+            )
+            for entry_id, fields in claimed:
+                if fields:
+                    attempt = int(item["times_delivered"]) + 1
+                    yield Delivery(destination, fields[b"envelope"], attempt, entry_id)
+                else:
+                    await self._redis.xack(destination, consumer, entry_id)
+
+
+def _pairs(answer: Any) -> list[tuple[Any, Any]]:
+    """Read RESP2's list of [stream, entries] and RESP3's map of stream to entries alike."""
+    if not answer:
+        return []
+    return list(answer.items()) if isinstance(answer, dict) else [tuple(item) for item in answer]
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

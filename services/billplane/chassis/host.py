@@ -1,0 +1,244 @@
+"""Hosts any set of services in one process: one REST server, one gRPC server, one stop."""
+
+import asyncio
+import signal
+import socket
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from typing import Any
+
+import grpc
+import uvicorn
+import uvloop
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from redis.asyncio import Redis
+
+from billplane.chassis import logging, tracing
+from billplane.chassis.app import ServiceApp
+from billplane.chassis.auth import Authenticator, InternalTokens, internal_seed
+from billplane.chassis.channels import MESSAGE_BYTES_MAX, Channels
+from billplane.chassis.clock import Clock, SystemClock
+from billplane.chassis.database.engine import dispose_engines
+from billplane.chassis.dispatch import Dispatch
+from billplane.chassis.events.redis_streams import RedisStreams
+from billplane.chassis.identity_client import IdentityClient
+from billplane.chassis.rest_app import build
+from billplane.chassis.runtime import Runtime
+from billplane.chassis.settings import Settings, SettingsError
+
+_log = logging.get("host")
+
+REST_PORT = 8080
+GRPC_PORT = 50051
+
+
+class Platform:
+    """Some services in this process."""
+
+    def __init__(
+        self,
+        apps: Sequence[ServiceApp],
+        *,
+        clock: Clock | None = None,
+        environ: dict[str, str] | None = None,
+        addresses: dict[str, str] | None = None,
+    ) -> None:
+        self.settings = Settings.load(environ=environ)
+        self.apps = list(apps)
+        self.clock = clock or SystemClock()
+        self.tokens = InternalTokens(internal_seed(self.settings))
+        offset = self.settings.port_offset
+        local = {app.name: f"127.0.0.1:{GRPC_PORT + offset}" for app in apps}
+        self.channels = Channels(
+            self.tokens, {**(addresses or {}), **local}, self.settings.peer_suffix
+        )
+        self._redis: dict[str, Redis] = {}
+        identity = IdentityClient(self.channels)
+        self.authenticator = Authenticator(
+            self.tokens, identity.key_holder, identity.user_keys, self.settings.admin_key
+        )
+        self.runtimes = {app.name: self._runtime(app, environ) for app in apps}
+        self.rest_ports = self._ports("kept_rest_ports", REST_PORT)
+        self.grpc_ports = self._ports("kept_grpc_ports", GRPC_PORT)
+        self._servers: list[Any] = []
+        self.health = health.aio.HealthServicer()
+
+    def _runtime(self, app: ServiceApp, environ: dict[str, str] | None) -> Runtime:
+        settings = app.settings.load(app.name, environ)
+        redis = self._redis.get(settings.redis_url)
+        if redis is None:
+            redis = Redis.from_url(settings.redis_url, socket_connect_timeout=5)
+            self._redis[settings.redis_url] = redis
+        transport = RedisStreams(redis, f"{socket.gethostname()}-{id(self)}")
+        return Runtime(
+            app,
+            settings,
+            self.clock,
+            self.tokens,
+            self.authenticator,
+            self.channels,
+            redis,
+            transport,
+        )
+
+    def _ports(self, attribute: str, main: int) -> dict[int, str]:
+        """Return port → the service whose own port it is; the main port belongs to nobody."""
+        offset = self.settings.port_offset
+        ports: dict[int, str] = {main + offset: ""}
+        for app in self.apps:
+            for port in getattr(app, attribute):
+                ports.setdefault(port + offset, app.name)
+        if len(self.apps) == 1:
+            ports[main + offset] = self.apps[0].name
+        return ports
+
+    async def start(self) -> None:
+        """Open every port, then begin background work.
+
+        Raises: SettingsError naming a port that is taken and the setting that moves it.
+        """
+        sockets: list[socket.socket] = []
+        try:
+            for port in self.rest_ports:
+                sockets.append(self._listen(port))  # noqa: PERF401 - those before a taken one are closed
+            await self._start(sockets)
+        except BaseException:
+            for listener in sockets:
+                listener.close()
+            raise
+
+    async def _start(self, sockets: list[socket.socket]) -> None:
+        for runtime in self.runtimes.values():
+            await runtime.check_schema()
+        rest = {name: build(runtime) for name, runtime in self.runtimes.items()}
+        for runtime in self.runtimes.values():
+            runtime.peers_in_process = rest
+        self.dispatch = Dispatch(self.runtimes, rest, self.rest_ports)
+        await self._start_grpc()
+        for runtime in self.runtimes.values():
+            await runtime.start()
+        await self._start_rest(sockets)
+        for runtime in self.runtimes.values():
+            for servicer in runtime.app.rpc:
+                await self.health.set(servicer.full_name, health_pb2.HealthCheckResponse.SERVING)
+        await self.health.set("", health_pb2.HealthCheckResponse.SERVING)
+        _log.info("platform_ready", services=list(self.runtimes), ports=list(self.rest_ports))
+
+    def _listen(self, port: int) -> socket.socket:
+        host = self.settings.bind_host
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as error:
+            raise SettingsError(_taken(host, port, error)) from None
+        listener.listen(1024)
+        listener.setblocking(False)
+        return listener
+
+    async def _start_grpc(self) -> None:
+        server = grpc.aio.server(
+            options=[
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+                ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+                ("grpc.max_connection_age_ms", 300_000),
+            ]
+        )
+        names = [health.SERVICE_NAME, reflection.SERVICE_NAME]
+        for runtime in self.runtimes.values():
+            for servicer in runtime.app.rpc:
+                server.add_generic_rpc_handlers((servicer.handler(runtime),))
+                names.append(servicer.full_name)
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, server)
+        reflection.enable_server_reflection(names, server)
+        for port in self.grpc_ports:
+            address = f"{self.settings.bind_host}:{port}"
+            try:
+                bound = server.add_insecure_port(address)
+            except RuntimeError as error:
+                raise SettingsError(_taken(self.settings.bind_host, port, error)) from None
+            if not bound:
+                raise SettingsError(_taken(self.settings.bind_host, port, "refused"))
+        await server.start()
+        self._grpc = server
+
+    async def _start_rest(self, sockets: list[socket.socket]) -> None:
+        config = uvicorn.Config(
+            self.dispatch,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=int(self.settings.stop_grace_seconds),
+            ws="none",
+        )
+        self._uvicorn = _Server(config)
+        self._serving = asyncio.create_task(self._uvicorn.serve(sockets=sockets))
+        while not self._uvicorn.started:
+            if self._serving.done():
+                await self._serving
+            await asyncio.sleep(0.005)
+
+    async def stop(self) -> None:
+        """Stop in order: not ready, drain, finish what runs, end background work, close pools."""
+        started = time.monotonic()
+        await self.health.enter_graceful_shutdown()
+        await asyncio.sleep(self.settings.drain_seconds)
+        grace = self.settings.stop_grace_seconds
+        self._uvicorn.should_exit = True
+        await asyncio.gather(self._serving, self._grpc.stop(grace / 2))
+        await asyncio.gather(*(runtime.stop() for runtime in self.runtimes.values()))
+        await self.channels.close()
+        for redis in self._redis.values():
+            await redis.aclose()
+        await dispose_engines()
+        _log.info("platform_stopped", seconds=round(time.monotonic() - started, 2))
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the host, which stops more than HTTP."""
+
+    def install_signal_handlers(self) -> None:
+        """Install none."""
+
+    def capture_signals(self) -> Any:
+        """Capture none."""
+        return nullcontext()
+
+
+def _taken(host: str, port: int, error: object) -> str:
+    return (
+        f"port {port} on {host} cannot be opened ({error}): end what listens there,"
+        " or set BILLPLANE_PORT_OFFSET to move all ports"
+    )
+
+
+async def serve(apps: Sequence[ServiceApp]) -> int:
+    """Run services until a signal; a second signal ends at once. Returns the exit code."""
+    settings = Settings.load()
+    logging.configure(settings.log_level, settings.log_format)
+    tracing.configure(settings)
+    platform = Platform(apps)
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        if stopping.is_set():
+            raise SystemExit(1)
+        stopping.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
+    await platform.start()
+    await stopping.wait()
+    await platform.stop()
+    return 0
+
+
+def run(apps: Sequence[ServiceApp]) -> int:
+    """Host services in this process; the entry of `python -m billplane run`."""
+    return uvloop.run(serve(apps))

@@ -1,0 +1,99 @@
+"""A key, an answer: the same request twice has one effect and one answer."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert
+
+from billplane.chassis.database.tables import IdempotencyRow
+from billplane.chassis.database.transaction import Transaction
+from billplane.chassis.errors import FieldError, IdempotencyKeyInUse, IdempotencyKeyReused, Invalid
+
+BODY_BYTES_MAX = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """The answer that was given the first time."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def check_key(key: str) -> str:
+    """Return the key when it is 1 to 255 visible ASCII characters.
+
+    Raises: Invalid.
+    """
+    if not 1 <= len(key) <= 255 or not all(33 <= ord(character) <= 126 for character in key):
+        raise Invalid(
+            [
+                FieldError(
+                    "/headers/Idempotency-Key",
+                    "IDEMPOTENCY_KEY_INVALID",
+                    "Idempotency-Key must be 1 to 255 visible ASCII characters",
+                )
+            ]
+        )
+    return key
+
+
+def fingerprint(method: str, path: str, body: bytes) -> str:
+    """Hash what the request asks for."""
+    return hashlib.sha256(b"\0".join((method.encode(), path.encode(), body))).hexdigest()
+
+
+def _lock(tx: Transaction, key: str) -> int:
+    text_ = "\0".join((tx.runtime.name, tx.tenant_id, str(tx.livemode), key))
+    return int.from_bytes(hashlib.blake2b(text_.encode(), digest_size=8).digest(), signed=True)
+
+
+async def claim(tx: Transaction, key: str, print_: str) -> StoredAnswer | None:
+    """Take the key for this transaction, or return the answer it already has.
+
+    Raises: IdempotencyKeyInUse while the first request runs; IdempotencyKeyReused when the key
+    belongs to another request.
+    """
+    locked = await tx.session.scalar(
+        text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": _lock(tx, key)}
+    )
+    if not locked:
+        raise IdempotencyKeyInUse(
+            "the first request with this key still runs", retry_after_seconds=1
+        )
+    row = await tx.session.get(IdempotencyRow, (tx.tenant_id, tx.livemode, key))
+    if row is None:
+        return None
+    if row.fingerprint != print_:
+        raise IdempotencyKeyReused("this key was used for another request")
+    return StoredAnswer(row.status, dict(row.headers), row.body)
+
+
+async def store(
+    tx: Transaction,
+    key: str,
+    print_: str,
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+) -> None:
+    """Keep the answer; the last statement of the effect's transaction."""
+    if len(body) > BODY_BYTES_MAX:
+        return
+    await tx.session.execute(
+        insert(IdempotencyRow)
+        .values(
+            tenant_id=tx.tenant_id,
+            livemode=tx.livemode,
+            key=key,
+            fingerprint=print_,
+            status=status,
+            headers=dict(headers),
+            body=body,
+            created_at=tx.now,
+        )
+        .on_conflict_do_nothing()
+    )

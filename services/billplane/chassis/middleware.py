@@ -1,0 +1,191 @@
+"""What stands before every REST app: request id, body limit, credential, one log line."""
+
+import json
+import re
+import time
+from typing import Any
+
+from opentelemetry import context as trace_context
+from opentelemetry import trace
+from opentelemetry.propagate import extract
+from structlog.contextvars import bound_contextvars
+
+from billplane.chassis import ids, logging, metrics
+from billplane.chassis.app import Asgi, Route
+from billplane.chassis.auth import Principal
+from billplane.chassis.errors import BillplaneError, BodyTooLarge, CredentialMissing, problem
+from billplane.chassis.runtime import Runtime
+
+_log = logging.get("rest")
+_tracer = trace.get_tracer("billplane")
+_REQUEST_ID = re.compile(r"[!-~]{1,128}\Z")
+OPEN_PATHS = ("/health", "/health/live", "/health/ready", "/metrics", "/docs", "/openapi.json")
+
+
+class Middleware:
+    """Wraps the REST app of one service."""
+
+    def __init__(self, runtime: Runtime, app: Asgi, raw: dict[str, Asgi]) -> None:
+        self._runtime = runtime
+        self._app = app
+        self._raw = raw
+        self._limit = runtime.settings.body_limit_bytes
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        runtime, path = self._runtime, scope["path"]
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        request_id = self._request_id(headers)
+        scope["billplane.request_id"] = request_id
+        if runtime.serve_open_path is not None and path in OPEN_PATHS:
+            await runtime.serve_open_path(scope, receive, send)
+            return
+        started = time.perf_counter()
+        answer = _Answer(send, request_id)
+        limited = _Limited(receive, self._limit)
+        try:
+            self._check_length(headers)
+            principal = await self._principal(path, headers)
+            scope["billplane.principal"] = principal
+            raw = self._raw.get(path)
+            if raw is not None:
+                await raw(scope, limited, answer)
+                return
+            token = trace_context.attach(extract(_text_headers(headers)))
+            try:
+                with (
+                    _tracer.start_as_current_span(f"{scope['method']} {path}") as span,
+                    bound_contextvars(
+                        service=runtime.name,
+                        request_id=request_id,
+                        tenant_id=principal.tenant_id if principal else "",
+                        trace_id=format(span.get_span_context().trace_id, "032x"),
+                    ),
+                ):
+                    await self._app(scope, limited, answer)
+                    seconds = time.perf_counter() - started
+                    _log.info(
+                        "request_answered",
+                        method=scope["method"],
+                        path=path,
+                        status=answer.status,
+                        milliseconds=round(seconds * 1000, 1),
+                    )
+            finally:
+                trace_context.detach(token)
+        except BillplaneError as error:
+            if answer.status:
+                raise
+            await send_problem(answer, error, request_id)
+        except Exception as error:
+            # FastAPI has logged and answered what it met, and passes it on all the same.
+            if not answer.status:
+                _log.exception("request_failed", path=path, request_id=request_id, exc_info=error)
+                await send_problem(answer, internal_error(), request_id)
+        finally:
+            metrics.REQUESTS.labels(runtime.name, scope["method"], answer.status).inc()
+            metrics.REQUEST_SECONDS.labels(runtime.name).observe(time.perf_counter() - started)
+
+    def _request_id(self, headers: dict[bytes, bytes]) -> str:
+        given = headers.get(b"x-request-id", b"").decode("latin-1")
+        return given if _REQUEST_ID.match(given) else ids.new("req")
+
+    def _check_length(self, headers: dict[bytes, bytes]) -> None:
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit() or int(length) > self._limit:
+            raise too_large(self._limit)
+
+    async def _principal(self, path: str, headers: dict[bytes, bytes]) -> Principal | None:
+        runtime = self._runtime
+        authorization = headers.get(b"authorization", b"").decode("latin-1")
+        route = match(runtime.app.routes, path)
+        try:
+            return await runtime.authenticator.authenticate(
+                authorization, headers.get(b"billplane-livemode", b"") == b"true"
+            )
+        except CredentialMissing:
+            if route is not None and route.public:
+                return None
+            if route is not None and route.demo and runtime.demo is not None:
+                return await runtime.demo()
+            raise
+        except BillplaneError:
+            if route is not None and route.public:
+                return None
+            raise
+
+
+class _Answer:
+    """Notes the status and adds the request id."""
+
+    def __init__(self, send: Any, request_id: str) -> None:
+        self._send = send
+        self._id = request_id.encode()
+        self.status = 0
+
+    async def __call__(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = [item for item in message.get("headers", ()) if item[0] != b"x-request-id"]
+            message = {**message, "headers": [*headers, (b"x-request-id", self._id)]}
+        await self._send(message)
+
+
+class _Limited:
+    """Refuses a body that grows over the limit while it is read."""
+
+    def __init__(self, receive: Any, limit: int) -> None:
+        self._receive = receive
+        self._left = limit
+        self._limit = limit
+
+    async def __call__(self) -> Any:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._left -= len(message.get("body", b""))
+            if self._left < 0:
+                raise too_large(self._limit)
+        return message
+
+
+def internal_error() -> BillplaneError:
+    """Make the error that hides what went wrong inside."""
+    return BillplaneError("an internal error; the log has it under this request id")
+
+
+def too_large(limit: int) -> BodyTooLarge:
+    """Make the error for a body over the limit."""
+    return BodyTooLarge(f"the body may have at most {limit} bytes", metadata={"limit_bytes": limit})
+
+
+def match(routes: Any, path: str) -> Route | None:
+    """Return the longest route that a path falls under."""
+    found: Route | None = None
+    for route in routes:
+        if route.matches(path) and (found is None or len(route.prefix) > len(found.prefix)):
+            found = route
+    return found
+
+
+async def send_problem(send: Any, error: BillplaneError, request_id: str) -> None:
+    """Answer with problem+json."""
+    body = json.dumps(problem(error, request_id), default=str).encode()
+    headers = [
+        (b"content-type", b"application/problem+json"),
+        (b"content-length", str(len(body)).encode()),
+    ]
+    if error.retry_after_seconds is not None:
+        headers.append((b"retry-after", str(error.retry_after_seconds).encode()))
+    if error.kind.http_status == 401:
+        headers.append((b"www-authenticate", b'Bearer realm="billplane"'))
+    await send(
+        {"type": "http.response.start", "status": error.kind.http_status, "headers": headers}
+    )
+    await send({"type": "http.response.body", "body": body})
+
+
+def _text_headers(headers: dict[bytes, bytes]) -> dict[str, str]:
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}

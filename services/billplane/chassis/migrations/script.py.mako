@@ -1,0 +1,20 @@
+"""${message}.
+
+Why: …
+Locks: …
+Kind: expand
+"""
+
+from alembic import op
+import sqlalchemy as sa
+
+revision = ${repr(up_revision)}
+down_revision = ${repr(down_revision)}
+
+
+def upgrade() -> None:
+    ${upgrades if upgrades else "…"}
+
+
+def downgrade() -> None:
+    ${downgrades if downgrades else "…"}

@@ -1,0 +1,232 @@
+"""REST manners: transactions, idempotency, pages, errors as problem+json."""
+
+import base64
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from sqlalchemy import Select
+
+from billplane.chassis import idempotency
+from billplane.chassis.auth import Principal
+from billplane.chassis.database.transaction import ReadTransaction, Transaction
+from billplane.chassis.errors import BillplaneError, CursorInvalid, problem
+
+Row = TypeVar("Row")
+_REPLAYED = ("content-type", "location", "etag")
+
+
+class Body(BaseModel):
+    """A request body: unknown fields are refused, and so is text that no store can hold."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _storable_text(cls, value: Any) -> Any:
+        check_text(value)
+        return value
+
+
+class Resource(BaseModel):
+    """A response body."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class TextError(ValueError):
+    """A text holds a NUL character or a lone surrogate."""
+
+
+def check_text(value: Any) -> None:
+    """Refuse text that UTF-8 or the database cannot hold, anywhere in a value."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, str):
+            if "\0" in item:
+                raise TextError("text must not contain NUL characters")
+            if any("\ud800" <= character <= "\udfff" for character in item):
+                raise TextError("text must be valid Unicode")
+        elif isinstance(item, dict):
+            stack += [*item.keys(), *item.values()]
+        elif isinstance(item, list):
+            stack += item
+
+
+class Replay(Exception):
+    """The request was answered before; carries that answer."""
+
+    def __init__(self, answer: idempotency.StoredAnswer) -> None:
+        super().__init__("replayed")
+        self.answer = answer
+
+
+class BillplaneRoute(APIRoute):
+    """Hands the finished response to the transaction, which ends before the reply leaves."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Wrap FastAPI's handler."""
+        handler = super().get_route_handler()
+
+        async def handle(request: Request) -> Response:
+            response = await handler(request)
+            request.scope["billplane.response"] = response
+            return response
+
+        return handle
+
+
+def router(prefix: str = "", **options: Any) -> APIRouter:
+    """Make the router of a service."""
+    return APIRouter(prefix=prefix, route_class=BillplaneRoute, **options)
+
+
+async def _read(request: Request) -> AsyncIterator[ReadTransaction]:
+    runtime = request.app.state.runtime
+    principal: Principal = request.scope["billplane.principal"]
+    async with runtime.database.read(runtime, principal, request_id(request)) as tx:
+        yield tx
+
+
+async def _write(request: Request) -> AsyncIterator[Transaction]:
+    runtime = request.app.state.runtime
+    principal: Principal = request.scope["billplane.principal"]
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        async with runtime.database.write(runtime, principal, request_id(request)) as tx:
+            yield tx
+        return
+    idempotency.check_key(key)
+    print_ = idempotency.fingerprint(
+        request.method, request.url.path, canonical(await request.body())
+    )
+    try:
+        async with runtime.database.write(runtime, principal, request_id(request)) as tx:
+            answer = await idempotency.claim(tx, key, print_)
+            if answer is not None:
+                raise Replay(answer)
+            yield tx
+            response: Response = request.scope["billplane.response"]
+            headers = {name: value for name, value in response.headers.items() if name in _REPLAYED}
+            body = bytes(response.body)
+            await idempotency.store(tx, key, print_, response.status_code, headers, body)
+    except BillplaneError as error:
+        if error.kind.http_status < 500 and _decided(error):
+            await _store_refusal(request, key, print_, error)
+        raise
+
+
+def _decided(error: BillplaneError) -> bool:
+    """True for what a use case refused; not for the key itself, credentials or limits."""
+    return not error.reason.startswith("IDEMPOTENCY_KEY") and error.kind.http_status not in (
+        401,
+        403,
+        429,
+    )
+
+
+async def _store_refusal(request: Request, key: str, print_: str, error: BillplaneError) -> None:
+    runtime = request.app.state.runtime
+    body = json.dumps(problem(error, request_id(request))).encode()
+    headers = {"content-type": "application/problem+json"}
+    async with runtime.database.write(runtime, request.scope["billplane.principal"]) as tx:
+        await idempotency.store(tx, key, print_, error.kind.http_status, headers, body)
+
+
+def canonical(body: bytes) -> bytes:
+    """Return the body with its JSON keys sorted, or as it is when it is not JSON."""
+    try:
+        return json.dumps(json.loads(body), sort_keys=True, separators=(",", ":")).encode()
+    except (ValueError, RecursionError):
+        return body
+
+
+def request_id(request: Request) -> str:
+    """Return the request's id, which the middleware has set."""
+    return str(request.scope.get("billplane.request_id", ""))
+
+
+def principal_of(request: Request) -> Principal:
+    """Return who calls."""
+    found: Principal = request.scope["billplane.principal"]
+    return found
+
+
+Reader = Annotated[ReadTransaction, Depends(_read, scope="function")]
+Writer = Annotated[Transaction, Depends(_write, scope="function")]
+Caller = Annotated[Principal, Depends(principal_of)]
+
+
+class Page(BaseModel):
+    """Which part of a list is wanted; newest first by default."""
+
+    limit: int = Field(default=50, ge=1, le=200)
+    cursor: str | None = Field(default=None, max_length=500)
+    order: str = Field(default="desc", pattern="^(asc|desc)$")
+
+    @classmethod
+    def of(cls, page_size: int, page_token: str, order: str = "desc") -> "Page":
+        """Read the paging fields of a gRPC request; a size of 0 means the default."""
+        size = min(page_size, 200) if page_size > 0 else 50
+        return cls(limit=size, cursor=page_token or None, order=order)
+
+    def after(self) -> str | None:
+        """Return the id that the previous page ended with.
+
+        Raises: CursorInvalid.
+        """
+        return None if self.cursor is None else decode_cursor(self.cursor)
+
+
+def _page(
+    limit: Annotated[int, Query(ge=1, le=200, description="at most 200")] = 50,
+    cursor: Annotated[str | None, Query(max_length=500)] = None,
+    order: Annotated[str, Query(pattern="^(asc|desc)$")] = "desc",
+) -> Page:
+    return Page(limit=limit, cursor=cursor, order=order)
+
+
+PageQuery = Annotated[Page, Depends(_page)]
+
+
+def encode_cursor(last: str) -> str:
+    """Make an opaque cursor."""
+    return base64.urlsafe_b64encode(b"1" + last.encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str) -> str:
+    """Read a cursor.
+
+    Raises: CursorInvalid.
+    """
+    try:
+        raw = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        last = raw.decode()
+    except ValueError:
+        raise CursorInvalid("the cursor is not one that this list gave", field="cursor") from None
+    if last[:1] != "1" or len(last) < 2 or "\0" in last:
+        raise CursorInvalid("the cursor is not one that this list gave", field="cursor")
+    return last[1:]
+
+
+async def fetch_page(
+    tx: ReadTransaction, query: Select[Any], column: Any, page: Page
+) -> tuple[Sequence[Any], str | None]:
+    """Return one page of rows ordered by an id column, and the cursor of the next."""
+    after = page.after()
+    if after is not None:
+        query = query.where(column < after if page.order == "desc" else column > after)
+    query = query.order_by(column.desc() if page.order == "desc" else column.asc())
+    rows = (await tx.session.scalars(query.limit(page.limit + 1))).all()
+    more = len(rows) > page.limit
+    rows = rows[: page.limit]
+    return rows, encode_cursor(str(getattr(rows[-1], column.key))) if more else None
+
+
+def listing(data: Sequence[Any], next_cursor: str | None) -> dict[str, Any]:
+    """Return the body of a list."""
+    return {"data": data, "next_cursor": next_cursor}

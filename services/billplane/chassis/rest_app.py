@@ -1,0 +1,196 @@
+"""The FastAPI app of a service: its router, its errors, its health, its documentation."""
+
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from billplane.chassis import logging, metrics
+from billplane.chassis.errors import BillplaneError, FieldError, Invalid, Kind, PeerError, problem
+from billplane.chassis.middleware import Middleware, internal_error
+from billplane.chassis.rest import Replay, request_id
+from billplane.chassis.runtime import Runtime
+
+_log = logging.get("rest")
+
+_REASONS = {
+    "extra_forbidden": "FIELD_UNKNOWN",
+    "missing": "FIELD_REQUIRED",
+    "json_invalid": "BODY_MALFORMED",
+    "string_too_long": "FIELD_TOO_LONG",
+    "string_too_short": "FIELD_TOO_SHORT",
+}
+_KIND_OF_STATUS = {
+    400: Kind.MALFORMED,
+    404: Kind.NOT_FOUND,
+    405: Kind.METHOD_NOT_ALLOWED,
+    413: Kind.TOO_LARGE,
+    415: Kind.UNSUPPORTED_MEDIA_TYPE,
+}
+_PROBLEM = "application/problem+json"
+
+
+def build(runtime: Runtime) -> Middleware:
+    """Make the whole REST side of a service."""
+    app = runtime.app
+    api = FastAPI(
+        title=f"Billplane {app.title}",
+        description=app.description,
+        version="v1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+    )
+    api.state.runtime = runtime
+    _add_error_handlers(api)
+    if app.rest is not None:
+        api.include_router(app.rest)
+    raw = app.asgi(runtime) if app.asgi is not None else {}
+    runtime.openapi = openapi_of(api, runtime)
+    runtime.serve_open_path = _open_paths(runtime)
+    return Middleware(runtime, api, raw)
+
+
+def openapi_of(api: FastAPI, runtime: Runtime) -> dict[str, Any]:
+    """Return the OpenAPI document, with the errors that every operation may answer."""
+    document = get_openapi(
+        title=api.title, version="v1", description=api.description, routes=api.routes
+    )
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas["Problem"] = PROBLEM_SCHEMA
+    schemas.pop("HTTPValidationError", None)
+    schemas.pop("ValidationError", None)
+    document["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
+    content = {_PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    public = {route.prefix for route in runtime.app.routes if route.public}
+    for path, operations in document.get("paths", {}).items():
+        for operation in operations.values():
+            responses = operation.setdefault("responses", {})
+            responses.pop("422", None)
+            responses["default"] = {"description": "What is wrong", "content": content}
+            if path not in public:
+                operation["security"] = [{"bearer": []}]
+    extra = runtime.app.extra.get("openapi")
+    if extra:
+        document["paths"].update(extra.get("paths", {}))
+        schemas.update(extra.get("schemas", {}))
+    return document
+
+
+PROBLEM_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "RFC 9457 problem details",
+    "required": ["type", "title", "status", "detail", "reason", "request_id"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "reason": {"type": "string"},
+        "field": {"type": ["string", "null"]},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "field": {"type": "string"},
+                    "reason": {"type": "string"},
+                    "detail": {"type": "string"},
+                    "index": {"type": "integer"},
+                },
+            },
+        },
+        "metadata": {"type": "object"},
+        "request_id": {"type": "string"},
+    },
+}
+
+
+def _add_error_handlers(api: FastAPI) -> None:
+    @api.exception_handler(BillplaneError)
+    async def refused(request: Request, error: BillplaneError) -> Response:
+        headers = {}
+        if error.retry_after_seconds is not None:
+            headers["Retry-After"] = str(error.retry_after_seconds)
+        return _problem(request, error, headers)
+
+    @api.exception_handler(Replay)
+    async def replayed(_request: Request, replay: Replay) -> Response:
+        answer = replay.answer
+        headers = {**answer.headers, "Idempotent-Replayed": "true"}
+        return Response(answer.body, answer.status, headers)
+
+    @api.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        return _problem(request, invalid_fields(error))
+
+    @api.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> Response:
+        kind = _KIND_OF_STATUS.get(error.status_code, Kind.INVALID_ARGUMENT)
+        reason = {404: "ROUTE_NOT_FOUND", 400: "BODY_MALFORMED"}.get(error.status_code, kind.name)
+        return _problem(request, PeerError(kind, reason, str(error.detail)))
+
+    @api.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> Response:
+        _log.exception("request_failed", path=request.url.path, exc_info=error)
+        return _problem(request, internal_error())
+
+
+def invalid_fields(error: RequestValidationError) -> Invalid:
+    """Return FastAPI's findings as our fields: JSON pointers for the body, names for the query."""
+    found = []
+    for item in error.errors():
+        where, *path = item["loc"]
+        reason = _REASONS.get(item["type"], "FIELD_INVALID")
+        if where == "body":
+            pointer = "".join(f"/{part}" for part in path) if reason != "BODY_MALFORMED" else ""
+        else:
+            pointer = ".".join(str(part) for part in path)
+        found.append(FieldError(pointer, reason, str(item["msg"])))
+    return Invalid(found)
+
+
+def _problem(
+    request: Request, error: BillplaneError, headers: dict[str, str] | None = None
+) -> Response:
+    return JSONResponse(
+        problem(error, request_id(request)),
+        error.kind.http_status,
+        headers or None,
+        media_type=_PROBLEM,
+    )
+
+
+def _open_paths(runtime: Runtime) -> Any:
+    """Serve health, metrics and documentation without FastAPI in between."""
+
+    async def serve(scope: Any, receive: Any, send: Any) -> None:
+        response = await _open(runtime, scope["path"])
+        await response(scope, receive, send)
+
+    return serve
+
+
+async def _open(runtime: Runtime, path: str) -> Response:
+    if path in ("/health", "/health/live"):
+        return JSONResponse({"status": "ok"})
+    if path == "/health/ready":
+        state = await runtime.readiness()
+        ready = all(value == "ok" for value in state.values())
+        body = {"status": "ok" if ready else "unavailable", "checks": state}
+        return JSONResponse(body, 200 if ready else 503)
+    if path == "/metrics":
+        body_bytes, content_type = metrics.exposition()
+        return Response(body_bytes, media_type=content_type)
+    if path == "/openapi.json":
+        return JSONResponse(runtime.openapi)
+    return Response(_DOCS.replace("TITLE", runtime.app.title), media_type="text/html")
+
+
+# Swagger UI's files come with the package; nothing is fetched from elsewhere.
+_DOCS = """<!doctype html><html lang="en"><head><meta charset="utf-8">
+<title>Billplane TITLE</title><meta name="viewport" content="width=device-width">
+</head><body><div id="swagger-ui"></div></body></html>"""

@@ -1,0 +1,244 @@
+"""gRPC manners: a servicer is a set of functions; credentials, transactions and errors are here."""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import grpc
+from google.protobuf import any_pb2, timestamp_pb2
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+from opentelemetry import context as trace_context
+from opentelemetry.propagate import extract
+from structlog.contextvars import bound_contextvars
+
+from billplane.chassis import idempotency, ids, logging, metrics
+from billplane.chassis.auth import Principal
+from billplane.chassis.channels import DOMAIN
+from billplane.chassis.errors import BillplaneError, FieldError, Invalid
+from billplane.chassis.rest import TextError, check_text
+
+if TYPE_CHECKING:
+    from billplane.chassis.runtime import Runtime
+
+_log = logging.get("rpc")
+
+Method = TypeVar("Method", bound=Callable[..., Awaitable[Message]])
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    function: Callable[..., Awaitable[Message]]
+    mode: str
+
+
+class Rpc:
+    """One gRPC service: its functions take (tx, request) and return the response."""
+
+    def __init__(self, descriptor: ServiceDescriptor) -> None:
+        self.descriptor = descriptor
+        self._entries: dict[str, _Entry] = {}
+
+    @property
+    def full_name(self) -> str:
+        """The name on the wire."""
+        return str(self.descriptor.full_name)
+
+    def read(self, function: Method) -> Method:
+        """Register a query: `async def GetX(tx: ReadTransaction, request)`."""
+        return self._add(function, "read")
+
+    def write(self, function: Method) -> Method:
+        """Register a change: `async def CreateX(tx: Transaction, request)`, once a request_id."""
+        return self._add(function, "write")
+
+    def steps(self, function: Method) -> Method:
+        """Register work of several transactions: `async def FinalizeX(call: Call, request)`."""
+        return self._add(function, "steps")
+
+    def _add(self, function: Method, mode: str) -> Method:
+        name = str(getattr(function, "__name__", ""))
+        if name not in self.descriptor.methods_by_name:
+            raise ValueError(f"{self.full_name} has no method {name}")
+        self._entries[name] = _Entry(function, mode)
+        return function
+
+    def missing(self) -> list[str]:
+        """List methods of the proto that nothing implements."""
+        return sorted(set(self.descriptor.methods_by_name) - set(self._entries))
+
+    def handler(self, runtime: "Runtime") -> grpc.GenericRpcHandler:
+        """Make the handler of a server.
+
+        Raises: ValueError when a method is missing.
+        """
+        if self.missing():
+            raise ValueError(f"{self.full_name} lacks {', '.join(self.missing())}")
+        handlers = {}
+        for name, entry in self._entries.items():
+            method = self.descriptor.methods_by_name[name]
+            request_class = GetMessageClass(method.input_type)
+            handlers[name] = grpc.unary_unary_rpc_method_handler(
+                _serve(runtime, f"{self.full_name}/{name}", entry, method.output_type),
+                request_deserializer=request_class.FromString,
+                response_serializer=lambda response: response.SerializeToString(),
+            )
+        return grpc.method_handlers_generic_handler(self.full_name, handlers)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call whose use case opens its transactions itself."""
+
+    runtime: "Runtime"
+    principal: Principal
+    request_id: str
+
+
+def _serve(runtime: "Runtime", name: str, entry: _Entry, output: Any) -> Any:
+    response_class = GetMessageClass(output)
+
+    async def serve(request: Message, context: Any) -> Message:
+        started = time.perf_counter()
+        headers = dict(context.invocation_metadata() or ())
+        call_id = str(headers.get("x-request-id") or ids.new("req"))[:128]
+        token = trace_context.attach(extract(headers))
+        code = "OK"
+        try:
+            with bound_contextvars(service=runtime.name, request_id=call_id):
+                return await _answer(
+                    runtime, name, entry, request, headers, call_id, response_class
+                )
+        except BillplaneError as error:
+            code = error.kind.grpc_code.name
+            await context.abort_with_status(rpc_status.to_status(status_of(error)))
+            raise
+        except grpc.aio.AbortError:
+            raise
+        except Exception as error:
+            code = "INTERNAL"
+            _log.exception("rpc_failed", method=name, request_id=call_id)
+            hidden = BillplaneError("an internal error; the log has it under this request id")
+            hidden.metadata = {"request_id": call_id}
+            await context.abort_with_status(rpc_status.to_status(status_of(hidden)))
+            raise error  # not reached: abort raises
+        finally:
+            trace_context.detach(token)
+            metrics.CALLS.labels(runtime.name, name, code).inc()
+            _log.debug(
+                "rpc_answered", method=name, code=code, seconds=time.perf_counter() - started
+            )
+
+    return serve
+
+
+async def _answer(
+    runtime: "Runtime",
+    name: str,
+    entry: _Entry,
+    request: Message,
+    headers: dict[str, Any],
+    call_id: str,
+    response_class: type[Message],
+) -> Message:
+    principal = await runtime.authenticator.authenticate(
+        str(headers.get("authorization", "")), headers.get("billplane-livemode") == "true"
+    )
+    _check_text(request)
+    if entry.mode == "steps":
+        return await entry.function(Call(runtime, principal, call_id), request)
+    if entry.mode == "read":
+        async with runtime.database.read(runtime, principal, call_id) as reading:
+            return await entry.function(reading, request)
+    key = str(getattr(request, "request_id", ""))
+    async with runtime.database.write(runtime, principal, call_id) as tx:
+        if not key:
+            return await entry.function(tx, request)
+        idempotency.check_key(key)
+        print_ = idempotency.fingerprint("RPC", name, request.SerializeToString(deterministic=True))
+        answer = await idempotency.claim(tx, key, print_)
+        if answer is not None:
+            return response_class.FromString(answer.body)
+        response = await entry.function(tx, request)
+        body = response.SerializeToString()
+        await idempotency.store(tx, key, print_, 200, {}, body)
+        return response
+
+
+def _check_text(message: Message) -> None:
+    try:
+        stack: list[Message] = [message]
+        while stack:
+            for field, value in stack.pop().ListFields():
+                if field.message_type is None:
+                    check_text(value if isinstance(value, str) else list(_items(field, value)))
+                elif field.message_type.GetOptions().map_entry:
+                    check_text(dict(value))
+                else:
+                    stack += list(value) if field.is_repeated else [value]
+    except TextError as error:
+        raise Invalid([FieldError("", "TEXT_INVALID", str(error))]) from None
+
+
+def _items(field: Any, value: Any) -> Sequence[Any]:
+    return list(value) if field.is_repeated else [value]
+
+
+def status_of(error: BillplaneError) -> status_pb2.Status:
+    """Return the rich status: ErrorInfo, and BadRequest when fields are wrong.
+
+    Source: google.rpc error model, AIP-193.
+    """
+    info = error_details_pb2.ErrorInfo(
+        reason=error.reason,
+        domain=DOMAIN,
+        metadata={key: str(value) for key, value in error.metadata.items()},
+    )
+    details = [_packed(info)]
+    if error.errors or error.field:
+        items = error.errors or (FieldError(error.field or "", error.reason, error.detail),)
+        violations = [
+            error_details_pb2.BadRequest.FieldViolation(
+                field=item.field, description=item.detail, reason=item.reason
+            )
+            for item in items
+        ]
+        details.append(_packed(error_details_pb2.BadRequest(field_violations=violations)))
+    return status_pb2.Status(
+        code=error.kind.grpc_code.value[0], message=error.detail, details=details
+    )
+
+
+def _packed(message: Message) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(message)
+    return packed
+
+
+def to_timestamp(instant: Any) -> timestamp_pb2.Timestamp | None:
+    """Return a proto timestamp, None for None."""
+    if instant is None:
+        return None
+    stamp = timestamp_pb2.Timestamp()
+    stamp.FromDatetime(instant)
+    return stamp
+
+
+def from_timestamp(message: Message, field: str) -> Any:
+    """Return an aware UTC instant, None when the field is absent.
+
+    Raises: Invalid when it is out of the calendar's range.
+    """
+    if not message.HasField(field):
+        return None
+    try:
+        return getattr(message, field).ToDatetime(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise Invalid(
+            [FieldError(field, "TIME_OUT_OF_RANGE", "the instant is not within years 1 to 9999")]
+        ) from None

@@ -1,0 +1,133 @@
+"""One service while it runs: its declaration with everything it needs to work."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from google.protobuf.message import Message
+from redis.asyncio import Redis
+from sqlalchemy import text
+
+from billplane.chassis import logging
+from billplane.chassis.app import ServiceApp
+from billplane.chassis.auth import Authenticator, InternalTokens, Principal
+from billplane.chassis.channels import Channels
+from billplane.chassis.clock import Clock
+from billplane.chassis.database import Database
+from billplane.chassis.errors import StoreUnavailable
+from billplane.chassis.events.consumer import Dispatcher
+from billplane.chassis.events.registry import MessageType
+from billplane.chassis.events.relay import Relay
+from billplane.chassis.events.transport import Transport
+from billplane.chassis.jobs import run_job
+from billplane.chassis.migrations.runner import current, has_history, head
+from billplane.chassis.settings import Settings
+
+_log = logging.get("host")
+
+
+class Runtime:
+    """What use cases, transports and jobs of one service reach through their transaction."""
+
+    def __init__(
+        self,
+        app: ServiceApp,
+        settings: Settings,
+        clock: Clock,
+        tokens: InternalTokens,
+        authenticator: Authenticator,
+        channels: Channels,
+        redis: "Redis",
+        transport: Transport,
+    ) -> None:
+        self.app = app
+        self.name = app.name
+        self.settings = settings
+        self.clock = clock
+        self.tokens = tokens
+        self.authenticator = authenticator
+        self.channels = channels
+        self.redis = redis
+        self.transport = transport
+        self.database = Database(
+            app.name, settings.database_url, clock, settings.pool_size, settings.pool_overflow
+        )
+        self.message_types: dict[type[Message], MessageType] = {
+            declared.proto: declared for declared in app.messages
+        }
+        self.relay = Relay(self) if app.messages else None
+        self.dispatcher = Dispatcher(self, app.consumers) if app.consumers is not None else None
+        self.openapi: dict[str, Any] = {}
+        self.serve_open_path: Any = None
+        self.demo: Callable[[], Awaitable[Principal]] | None = None
+        self.peers_in_process: dict[str, Any] = {}
+        self.state: Any = None
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def wake_relay(self) -> None:
+        """Publish what was just stored without waiting for the next look."""
+        if self.relay is not None:
+            self.relay.wake()
+
+    async def start(self) -> None:
+        """Begin background work."""
+        if self.app.start is not None:
+            self.state = await self.app.start(self)
+        if self.relay is not None:
+            self._spawn("relay", self.relay.run())
+        if self.dispatcher is not None:
+            self._spawn("consumers", self.dispatcher.run())
+        for job in self.app.jobs.jobs if self.app.jobs is not None else ():
+            self._spawn(job.name, run_job(self, job))
+
+    async def stop(self) -> None:
+        """End background work: what is in hand is finished, the rest stays for later."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        if self.state is not None and hasattr(self.state, "close"):
+            await self.state.close()
+        if self.relay is not None:
+            try:
+                await self.relay.publish_claimed()
+            except Exception as error:
+                _log.warning("outbox_left_for_later", service=self.name, error=str(error))
+
+    async def readiness(self) -> dict[str, str]:
+        """Tell whether the service's own database and schema are there."""
+        if not has_history(self.name):
+            return {}
+        try:
+            async with asyncio.timeout(3), self.database.engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+            found = await current(self.database.engine, self.name)
+        except Exception as error:
+            return {"database": type(error).__name__}
+        return {"database": "ok", "schema": "ok" if found == head(self.name) else "not migrated"}
+
+    async def check_schema(self) -> None:
+        """Refuse to start on a database that is not migrated.
+
+        Raises: StoreUnavailable.
+        """
+        state = await self.readiness()
+        bad = {name: value for name, value in state.items() if value != "ok"}
+        if bad:
+            raise StoreUnavailable(
+                f"{self.name}: {bad}; run `python -m billplane migrate {self.name}`"
+            )
+
+    def _spawn(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work, name=f"{self.name}.{name}")
+        task.add_done_callback(_end_with)
+        self._tasks.append(task)
+
+
+def _end_with(task: "asyncio.Task[None]") -> None:
+    """A loop that ends by itself is a defect: better a restart than a silent half-service."""
+    if not task.cancelled() and task.exception() is not None:
+        _log.error("background_work_ended", task=task.get_name(), exc_info=task.exception())
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,64 @@
+"""Tables of tax."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Numeric
+from sqlalchemy.orm import Mapped, mapped_column
+
+from billplane.chassis.database import service_base
+
+Base = service_base("tax")
+
+
+class TaxRuleRow(Base):
+    """A rule of the tenant; the shipped ones are data, not rows."""
+
+    __tablename__ = "tax_rules"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    country: Mapped[str]
+    region: Mapped[str]
+    postal_prefix: Mapped[str]
+    category: Mapped[str]
+    treatment: Mapped[str]
+    rate: Mapped[Decimal] = mapped_column(Numeric(12, 8))
+    stacked: Mapped[bool]
+    customer_id: Mapped[str]
+    tax_type: Mapped[str]
+    valid_from: Mapped[date]
+    valid_until: Mapped[date | None]
+    label: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class TaxSettingsRow(Base):
+    """Where the tenant itself is established."""
+
+    __tablename__ = "tax_settings"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    country: Mapped[str]
+    updated_at: Mapped[datetime]
+
+
+class TaxCalculationRow(Base):
+    """One recorded calculation."""
+
+    __tablename__ = "tax_calculations"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    livemode: Mapped[bool]
+    reference: Mapped[str]
+    customer_id: Mapped[str]
+    currency_code: Mapped[str]
+    net_minor: Mapped[int]
+    tax_minor: Mapped[int]
+    total_minor: Mapped[int]
+    lines: Mapped[list[Any]]
+    groups: Mapped[list[Any]]
+    notes: Mapped[list[Any]]
+    created_at: Mapped[datetime]

@@ -1,0 +1,240 @@
+"""Use cases of tax."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from billplane.chassis import ids
+from billplane.chassis.database import ReadTransaction, Transaction
+from billplane.chassis.errors import FieldError, Invalid
+from billplane.chassis.rest import Page
+from billplane.money import CurrencyCode
+from billplane.protos.tax.v1.events_pb2 import TaxCalculated
+from billplane.tax import domain, repository
+from billplane.tax.errors import TaxCalculationNotFound, TaxRuleNotFound, TaxRuleShipped
+from billplane.tax.models import TaxCalculationRow, TaxRuleRow
+
+LINES_MAX = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """A calculation and, once recorded, its id."""
+
+    id: str
+    currency_code: str
+    reference: str
+    calculation: domain.Calculation
+    created_at: Any
+
+
+async def calculate_tax(
+    tx: ReadTransaction,
+    *,
+    buyer: domain.Buyer,
+    lines: Sequence[domain.Line],
+    currency: CurrencyCode,
+    reference: str,
+) -> Result:
+    """Compute the tax of some lines without recording it.
+
+    Raises: TaxRateUnknown, Invalid, ScopeMissing.
+    """
+    tx.authorize("taxes:read")
+    _check(lines)
+    own = await repository.own_rules(tx, buyer.country)
+    seller = await repository.seller_country(tx)
+    calculation = domain.calculate(buyer, lines, currency, own, seller)
+    return Result("", currency, reference, calculation, tx.now)
+
+
+async def record_tax(
+    tx: Transaction,
+    *,
+    buyer: domain.Buyer,
+    lines: Sequence[domain.Line],
+    currency: CurrencyCode,
+    reference: str,
+) -> Result:
+    """Compute the tax of some lines, record the calculation and publish TaxCalculated.
+
+    Raises: TaxRateUnknown, Invalid, ScopeMissing.
+    Idempotent by: the request id.
+    """
+    tx.authorize("taxes:write")
+    result = await calculate_tax(
+        tx, buyer=buyer, lines=lines, currency=currency, reference=reference
+    )
+    calculation = result.calculation
+    calculation_id = ids.new("txc")
+    total = calculation.net_minor + calculation.tax_minor
+    tx.session.add(
+        TaxCalculationRow(
+            tenant_id=tx.tenant_id,
+            id=calculation_id,
+            livemode=tx.livemode,
+            reference=reference,
+            customer_id=buyer.customer_id,
+            currency_code=currency,
+            net_minor=calculation.net_minor,
+            tax_minor=calculation.tax_minor,
+            total_minor=total,
+            lines=[asdict(line) for line in calculation.lines],
+            groups=[_group_json(group) for group in calculation.groups],
+            notes=list(calculation.notes),
+            created_at=tx.now,
+        )
+    )
+    await tx.publish(
+        TaxCalculated(
+            calculation_id=calculation_id,
+            reference=reference,
+            customer_id=buyer.customer_id,
+            currency_code=currency,
+            net_minor=calculation.net_minor,
+            tax_minor=calculation.tax_minor,
+            total_minor=total,
+        ),
+        aggregate_id=calculation_id,
+    )
+    return Result(calculation_id, currency, reference, calculation, tx.now)
+
+
+async def get_calculation(tx: ReadTransaction, calculation_id: str) -> Result:
+    """Return one recorded calculation.
+
+    Raises: TaxCalculationNotFound.
+    """
+    tx.authorize("taxes:read")
+    row = await repository.calculation(tx, calculation_id)
+    if row is None:
+        raise TaxCalculationNotFound(f"there is no tax calculation {calculation_id}")
+    return result_of(row)
+
+
+async def list_calculations(
+    tx: ReadTransaction, reference: str | None, page: Page
+) -> tuple[list[Result], str | None]:
+    """Return a page of recorded calculations."""
+    tx.authorize("taxes:read")
+    rows, cursor = await repository.page_of_calculations(tx, reference, page)
+    return [result_of(row) for row in rows], cursor
+
+
+async def list_rules(
+    tx: ReadTransaction, country: str | None, page: Page
+) -> tuple[list[domain.Rule], str | None]:
+    """Return the rules that apply: the tenant's own by page; on the last page the shipped too."""
+    tx.authorize("taxes:read")
+    own, cursor = await repository.page_of_rules(tx, country, page)
+    if cursor is not None:
+        return own, cursor
+    shipped = [rule for rule in domain.shipped_rules() if country in (None, "", rule.country)]
+    return own + shipped, None
+
+
+async def create_rule(tx: Transaction, rule: domain.Rule) -> domain.Rule:
+    """Add a rule of the tenant; it goes before the shipped ones.
+
+    Raises: Invalid when its dates are the wrong way round.
+    """
+    tx.authorize("taxes:write")
+    if rule.valid_until is not None and rule.valid_until <= rule.valid_from:
+        raise Invalid(
+            [FieldError("/valid_until", "FIELD_INVALID", "valid_until must be after valid_from")]
+        )
+    row = TaxRuleRow(
+        tenant_id=tx.tenant_id,
+        id=ids.new("txr"),
+        country=rule.country,
+        region=rule.region,
+        postal_prefix=rule.postal_prefix,
+        category=rule.category,
+        treatment=rule.treatment,
+        rate=rule.rate,
+        stacked=rule.stacked,
+        customer_id=rule.customer_id,
+        tax_type=rule.tax_type,
+        valid_from=rule.valid_from,
+        valid_until=rule.valid_until,
+        label=rule.label or f"{rule.rate * 100:f} %",
+        created_at=tx.now,
+    )
+    tx.session.add(row)
+    return repository.rule_of(row)
+
+
+async def delete_rule(tx: Transaction, rule_id: str) -> None:
+    """Remove a rule of the tenant; calculations that used it keep what they recorded.
+
+    Raises: TaxRuleShipped, TaxRuleNotFound.
+    """
+    tx.authorize("taxes:write")
+    if any(rule.id == rule_id for rule in domain.shipped_rules()):
+        raise TaxRuleShipped("a shipped rule cannot be deleted; add a rule of your own instead")
+    row = await repository.rule(tx, rule_id)
+    if row is None:
+        raise TaxRuleNotFound(f"there is no tax rule {rule_id}")
+    await tx.session.delete(row)
+
+
+async def get_settings(tx: ReadTransaction) -> str:
+    """Return the country that the tenant is established in, '' when it has not said."""
+    tx.authorize("taxes:read")
+    return await repository.seller_country(tx)
+
+
+async def set_settings(tx: Transaction, country: str) -> str:
+    """Store the country that the tenant is established in: no reverse charge within it."""
+    tx.authorize("taxes:write")
+    await repository.set_seller_country(tx, country)
+    return country
+
+
+def _check(lines: Sequence[domain.Line]) -> None:
+    errors = []
+    if len(lines) > LINES_MAX:
+        errors.append(FieldError("/lines", "TOO_MANY_LINES", f"at most {LINES_MAX} lines"))
+    seen: set[str] = set()
+    for index, line in enumerate(lines):
+        if line.line_id in seen:
+            errors.append(
+                FieldError(f"/lines/{index}/line_id", "LINE_ID_REPEATED", "line ids must differ")
+            )
+        seen.add(line.line_id)
+    if errors:
+        raise Invalid(errors)
+
+
+def _group_json(group: domain.Group) -> dict[str, Any]:
+    return {**asdict(group), "rate": f"{group.rate:f}", "exact_tax": f"{group.exact_tax:f}"}
+
+
+def result_of(row: TaxCalculationRow) -> Result:
+    """Return a row as the calculation it recorded."""
+    lines = tuple(
+        domain.TaxedLine(**{**line, "group_keys": tuple(line["group_keys"])}) for line in row.lines
+    )
+    groups = tuple(
+        domain.Group(
+            **{**group, "rate": Decimal(group["rate"]), "exact_tax": Decimal(group["exact_tax"])}
+        )
+        for group in row.groups
+    )
+    calculation = domain.Calculation(lines, groups, tuple(row.notes))
+    return Result(row.id, row.currency_code, row.reference, calculation, row.created_at)
+
+
+def parse_date(text: str, field: str, default: date) -> date:
+    """Read YYYY-MM-DD; '' means the default.
+
+    Raises: Invalid.
+    """
+    if not text:
+        return default
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Invalid([FieldError(field, "FIELD_INVALID", "expected YYYY-MM-DD")]) from None
