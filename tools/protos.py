@@ -5,6 +5,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import grpc_tools
+
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "protos" / "billplane"
 TARGET = ROOT / "services" / "billplane" / "protos"
@@ -45,8 +47,6 @@ def _virtual(protos: list[Path]) -> list[str]:
 
 
 def _well_known() -> Path:
-    import grpc_tools
-
     return Path(grpc_tools.__path__[0]) / "_proto"
 
 

@@ -112,7 +112,7 @@ def peer_error(error: grpc.aio.AioRpcError) -> PeerError:
     for key, value in error.trailing_metadata() or ():
         if key != "grpc-status-details-bin":
             continue
-        status = status_pb2.Status.FromString(value)  # type: ignore[arg-type]
+        status = status_pb2.Status.FromString(value)
         for detail in status.details:
             info, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
             if detail.Unpack(info):

@@ -47,6 +47,7 @@ class Platform:
     ) -> None:
         self.settings = Settings.load(environ=environ)
         self.apps = list(apps)
+        self.apps_by_name = {app.name: app for app in apps}
         self.clock = clock or SystemClock()
         self.tokens = InternalTokens(internal_seed(self.settings))
         offset = self.settings.port_offset

@@ -79,7 +79,7 @@ class Rpc:
         """
         if self.missing():
             raise ValueError(f"{self.full_name} lacks {', '.join(self.missing())}")
-        handlers = {}
+        handlers: dict[str, Any] = {}
         for name, entry in self._entries.items():
             method = self.descriptor.methods_by_name[name]
             request_class = GetMessageClass(method.input_type)

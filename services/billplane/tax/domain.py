@@ -128,30 +128,27 @@ def shipped_rules() -> tuple[Rule, ...]:
 
     Source: the rows name theirs; see data/README.md.
     """
-    path = resources.files("billplane.tax") / "data" / "eu_vat.csv"
+    table = (resources.files("billplane.tax") / "data" / "eu_vat.csv").read_text("utf-8")
     rules = []
-    with path.open(encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(file):
-            rate = Decimal(row["rate"]) / 100
-            treatment = "STANDARD" if row["category"] == STANDARD else "REDUCED"
-            if rate == 0:
-                treatment = "ZERO"
-            rules.append(
-                Rule(
-                    id=f"eu_{row['country']}_{row['category']}_{row['valid_from']}",
-                    country=row["country"],
-                    category=row["category"],
-                    treatment=treatment,
-                    rate=rate,
-                    valid_from=date.fromisoformat(row["valid_from"]),
-                    valid_until=date.fromisoformat(row["valid_until"])
-                    if row["valid_until"]
-                    else None,
-                    label=f"VAT {row['rate']} %",
-                    source=row["source"],
-                    origin="shipped",
-                )
+    for row in csv.DictReader(table.splitlines()):
+        rate = Decimal(row["rate"]) / 100
+        treatment = "STANDARD" if row["category"] == STANDARD else "REDUCED"
+        if rate == 0:
+            treatment = "ZERO"
+        rules.append(
+            Rule(
+                id=f"eu_{row['country']}_{row['category']}_{row['valid_from']}",
+                country=row["country"],
+                category=row["category"],
+                treatment=treatment,
+                rate=rate,
+                valid_from=date.fromisoformat(row["valid_from"]),
+                valid_until=date.fromisoformat(row["valid_until"]) if row["valid_until"] else None,
+                label=f"VAT {row['rate']} %",
+                source=row["source"],
+                origin="shipped",
             )
+        )
     return tuple(rules)
 
 

@@ -5,11 +5,16 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Numeric
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-from billplane.chassis.database import service_base
+from billplane.chassis.database import COLUMN_TYPES, service_metadata
 
-Base = service_base("tax")
+
+class Base(DeclarativeBase):
+    """Tables of the schema `tax`."""
+
+    metadata = service_metadata("tax")
+    type_annotation_map = COLUMN_TYPES
 
 
 class TaxRuleRow(Base):

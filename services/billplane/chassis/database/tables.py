@@ -1,7 +1,7 @@
 """The declarative base of a service and the tables that every service has."""
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -100,26 +100,22 @@ class IdempotencyRow(FoundationBase):
     created_at: Mapped[datetime] = mapped_column(INSTANT)
 
 
-def service_base(schema: str) -> type[DeclarativeBase]:
-    """Make the declarative base of one service: its own MetaData and Postgres schema."""
+COLUMN_TYPES: dict[Any, Any] = {
+    datetime: INSTANT,
+    str: Text,
+    int: BigInteger,
+    dict[str, Any]: JSONB,
+    list[Any]: JSONB,
+}
+_NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
 
-    class ServiceBase(DeclarativeBase):
-        metadata = MetaData(
-            schema=schema,
-            naming_convention={
-                "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-                "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-                "ck": "ck_%(table_name)s_%(constraint_name)s",
-                "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-                "pk": "pk_%(table_name)s",
-            },
-        )
-        type_annotation_map: ClassVar[Any] = {
-            datetime: INSTANT,
-            str: Text,
-            int: BigInteger,
-            dict[str, Any]: JSONB,
-            list[Any]: JSONB,
-        }
 
-    return ServiceBase
+def service_metadata(schema: str) -> MetaData:
+    """Make the MetaData of one service: its own Postgres schema."""
+    return MetaData(schema=schema, naming_convention=_NAMES)

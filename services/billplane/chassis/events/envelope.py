@@ -80,7 +80,7 @@ def parse_payload(proto: type[Message], payload: dict[str, Any]) -> Message:
     return ParseDict(_with_prefixes(proto.DESCRIPTOR, payload), proto(), ignore_unknown_fields=True)
 
 
-def _value(message: Message, field: FieldDescriptor) -> Any:
+def _value(message: Message, field: Any) -> Any:
     value = getattr(message, field.name)
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
         return dict(value)
@@ -91,7 +91,7 @@ def _value(message: Message, field: FieldDescriptor) -> Any:
     return _scalar(value, field)
 
 
-def _scalar(value: Any, field: FieldDescriptor) -> Any:
+def _scalar(value: Any, field: Any) -> Any:
     if field.message_type is not None:
         if field.message_type.full_name == "google.protobuf.Timestamp":
             return value.ToJsonString()
@@ -101,11 +101,11 @@ def _scalar(value: Any, field: FieldDescriptor) -> Any:
     return int(value) if field.cpp_type in _INTEGERS else value
 
 
-def _enum_prefix(field: FieldDescriptor) -> str:
+def _enum_prefix(field: Any) -> str:
     return str(field.enum_type.values_by_number[0].name).removesuffix("UNSPECIFIED")
 
 
-def _enum_name(field: FieldDescriptor, number: int) -> str:
+def _enum_name(field: Any, number: int) -> str:
     value = field.enum_type.values_by_number.get(number)
     return str(value.name).removeprefix(_enum_prefix(field)) if value else str(number)
 
