@@ -24,6 +24,13 @@ class RateRequired(BillplaneError):
     reason = "RATE_REQUIRED"
 
 
+class AmountTooLarge(BillplaneError):
+    """A line comes to more than an amount can hold."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "AMOUNT_OUT_OF_RANGE"
+
+
 class UsageChargeUnknown(BillplaneError):
     """Usage was given for a charge that the plan does not have or that takes no usage."""
 

@@ -242,7 +242,9 @@ def parse_micro(texts: Sequence[str]) -> Integers | None:
         fraction += is_digit & pointed
         pointed |= is_point
     plain = (whole >= 1) & (whole <= _WHOLE_DIGITS) & (fraction <= 6) & (pointed == (fraction > 0))
-    if not bool(np.all(plain)):
+    # numpy drops NULs at the end of a text: as many characters must be read as there are.
+    read = sum(int(part.sum()) for part in (whole, fraction, pointed, negative))
+    if not bool(np.all(plain)) or read != len("".join(texts)):
         return None
     value *= np.array([10**digits for digits in range(6, -1, -1)], np.int64)[fraction]
     return np.where(negative, -value, value)

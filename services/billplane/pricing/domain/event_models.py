@@ -12,8 +12,8 @@ from billplane.resources import charge_models as models
 def price_percentage(model: models.Percentage, to_price: UsageToPrice) -> Iterator[Priced]:
     """Take a share of each event's amount plus a fixed amount, within bounds, after free events.
 
-    An event costs rate times quantity plus fixed, at least the minimum and at most the maximum. Free
-    events are the first ones of each group in time, whatever their amount.
+    An event costs rate times quantity plus the fixed amount, at least the minimum and at most the
+    maximum. Free events are the first ones of each group in time, whatever their amount.
     """
     rate, fixed = ratio(model.rate), ratio(model.fixed_amount)
     minimum = None if model.minimum is None else ratio(model.minimum)

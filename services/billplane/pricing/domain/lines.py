@@ -6,10 +6,17 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Literal
 
-from billplane.money import CurrencyCode, Rounding, minor_units, round_to_minor
+from billplane.money import (
+    AmountOutOfRange,
+    CurrencyCode,
+    Rounding,
+    minor_units,
+    round_to_minor,
+)
 from billplane.money.rounding import to_decimal
 from billplane.pricing.domain.periods import Period
 from billplane.pricing.domain.priced import text
+from billplane.pricing.errors import AmountTooLarge
 
 LineKind = Literal["recurring", "usage", "commitment", "cap"]
 
@@ -72,7 +79,7 @@ class Conversion:
     def line(self, draft: Draft) -> RatedLine:
         """Convert a draft exactly and round it, half up, once.
 
-        Raises: AmountOutOfRange.
+        Raises: AmountTooLarge.
         """
         exact = draft.amount * self.rate
         return self._rated(draft, exact, self.minor(draft.amount))
@@ -80,7 +87,7 @@ class Conversion:
     def difference(self, draft: Draft, total_minor: int) -> RatedLine:
         """Return the line that brings a total of minor units to the draft's rounded amount.
 
-        Raises: AmountOutOfRange.
+        Raises: AmountTooLarge.
         """
         exact = draft.amount * self.rate - self.exact(total_minor)
         return self._rated(draft, exact, self.minor(draft.amount) - total_minor)
@@ -88,10 +95,13 @@ class Conversion:
     def minor(self, amount: Fraction) -> int:
         """Convert an exact amount of the plan's currency and round it, half up, once.
 
-        Raises: AmountOutOfRange.
+        Raises: AmountTooLarge.
         """
         exact = to_decimal(amount * self.rate)
-        return round_to_minor(exact, self.target, mode=Rounding.HALF_UP)
+        try:
+            return round_to_minor(exact, self.target, mode=Rounding.HALF_UP)
+        except AmountOutOfRange as error:
+            raise AmountTooLarge(str(error)) from error
 
     def exact(self, minor: int) -> Fraction:
         """Return minor units of the target in its own unit."""

@@ -8,6 +8,7 @@ from typing import Any
 from billplane.pricing.domain import tiers
 from billplane.pricing.domain.priced import Priced, UsageToPrice, Values, ratio, text, units
 from billplane.pricing.domain.tiers import Tier, TierPart
+from billplane.pricing.domain.usage import Total
 from billplane.resources import charge_models as models
 
 
@@ -69,10 +70,11 @@ def price_package(model: models.Package, to_price: UsageToPrice) -> Iterator[Pri
 def price_capacity(model: models.Capacity, to_price: UsageToPrice) -> Iterator[Priced]:
     """Price the reserved quantity, used or not, and each unit beyond it."""
     included, unit_amount = ratio(model.included), ratio(model.overage.unit_amount)
-    quantities = list(_quantities(to_price))
-    if not quantities and not to_price.usage.group_by:
-        quantities = [((), Fraction(0))]
-    for group, quantity in quantities:
+    totals = to_price.columns.totals()
+    if not totals and not to_price.usage.group_by:
+        totals = [Total((), 0, 0)]
+    for group, micro, _events in totals:
+        quantity = units(micro)
         overage = max(quantity - included, Fraction(0))
         detail = {
             "included": text(included),

@@ -76,7 +76,7 @@ def rate_period(
     Units: `rate` in target currency for one unit of the plan's.
     Shape: `usage` by charge name. Lines in the plan's order, then the bound that took effect.
     Raises: PeriodInvalid, CurrencyNotPriced, RateRequired, UsageChargeUnknown,
-        UsageShapeMismatch, UsageWindowMismatch, ChargeModelNotRated, AmountOutOfRange.
+        UsageShapeMismatch, UsageWindowMismatch, ChargeModelNotRated, AmountTooLarge.
     """
     conversion = _conversion(spec, target_currency, rate, rate_id)
     _require_known_charges(spec, usage)

@@ -1,0 +1,401 @@
+"""Fees, proration, bounds, currencies and refusals of a rated period."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fractions import Fraction
+from zoneinfo import ZoneInfo
+
+import pytest
+from billplane.pricing.domain import Period, calendar_period, rate_period, share_of, usage_queries
+from billplane.pricing.errors import (
+    ChargeModelNotRated,
+    CurrencyNotPriced,
+    PeriodInvalid,
+    RateRequired,
+    UsageChargeUnknown,
+    UsageShapeMismatch,
+)
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.pricing.oracle import half_up
+from tests.pricing.plans import (
+    FEBRUARY,
+    JANUARY,
+    at,
+    columns,
+    exact,
+    fee,
+    plan,
+    priced,
+    rate_usage,
+    row,
+)
+
+DAY = timedelta(days=1)
+MARCH = datetime(2026, 3, 1, tzinfo=UTC)
+ARREARS = {"billed": "InArrears"}
+
+
+def rate(spec, starts_at=JANUARY, ends_at=FEBRUARY, usage=None, **fields):
+    return rate_period(spec, starts_at=starts_at, ends_at=ends_at, usage=usage or {}, **fields)
+
+
+def amounts(lines):
+    return [(line.charge, line.amount_minor) for line in lines]
+
+
+def calls(quantity):
+    return {"calls": columns([row(quantity)])}
+
+
+PER_CALL = priced({"perUnit": {"unitAmount": "1"}})
+
+
+@pytest.mark.parametrize(
+    ("starts_at", "ends_at", "minor"),
+    [
+        ("2026-01-01T00Z", "2026-02-01T00Z", 3100),
+        ("2026-01-15T00Z", "2026-02-01T00Z", 1700),
+        ("2026-01-31T00Z", "2026-02-01T00Z", 100),
+        ("2026-01-01T00Z", "2026-01-02T00Z", 100),
+        ("2026-01-15T14:30Z", "2026-02-01T00Z", 1700),
+        ("2026-01-01T00Z", "2026-01-15T14:30Z", 1400),
+    ],
+)
+def test_a_partial_month_pays_for_its_days_of_a_month_of_its_real_length(starts_at, ends_at, minor):
+    lines = rate(plan(fee("31.00", **ARREARS)), at(starts_at), at(ends_at))
+
+    assert amounts(lines) == [("platform", minor)]
+
+
+@pytest.mark.parametrize(
+    ("first", "days"),
+    [("2026-02-01", 28), ("2024-02-01", 29), ("2026-04-01", 30), ("2026-12-01", 31)],
+)
+def test_the_denominator_is_the_length_of_that_month(first, days):
+    starts_at = datetime.fromisoformat(first).replace(tzinfo=UTC)
+    monthly = fee("100.00", **ARREARS)
+
+    (line,) = rate(plan(monthly), starts_at, starts_at + DAY)
+
+    assert line.exact_amount == exact(Fraction(100, days))
+    assert line.detail == {"billed": "InArrears", "days": 1, "whole_days": days}
+    assert line.description == f"platform (1 of {days} days)"
+
+
+def test_a_period_from_one_month_end_to_the_next_is_whole():
+    anniversary = plan(fee("30.00", **ARREARS), interval={"anchor": "Anniversary"})
+    whole = Period(at("2026-01-31T00Z"), at("2026-02-28T00Z"))
+
+    (line,) = rate(anniversary, whole.starts_at, whole.ends_at, nominal=whole)
+    (half,) = rate(anniversary, at("2026-02-14T00Z"), whole.ends_at, nominal=whole)
+
+    assert (line.amount_minor, half.amount_minor) == (3000, 1500)
+
+
+def test_days_are_those_of_the_wall_calendar_in_the_plans_zone():
+    berlin = plan(
+        fee("31.00", **ARREARS),
+        interval={"anchor": "Calendar", "timeZone": "Europe/Berlin"},
+    )
+    # Half past midnight on 15 January in Berlin, still the 14th in UTC.
+    starts_at, ends_at = at("2026-01-14T23:30Z"), at("2026-02-01T00:00+01:00")
+
+    (line,) = rate(berlin, starts_at, ends_at)
+
+    assert line.amount_minor == 1700
+
+
+def test_the_month_in_which_clocks_change_counts_days_and_not_hours():
+    berlin = plan(
+        fee("31.00", **ARREARS),
+        interval={"anchor": "Calendar", "timeZone": "Europe/Berlin"},
+    )
+    # 743 hours long; the 29th has 23 of them.
+    starts_at, ends_at = at("2026-03-29T00:00+01:00"), at("2026-04-01T00:00+02:00")
+
+    (line,) = rate(berlin, starts_at, ends_at)
+
+    assert line.amount_minor == 300
+
+
+ZONES = st.sampled_from(["Etc/UTC", "Europe/Berlin", "America/New_York", "Pacific/Apia"])
+
+
+@given(
+    zone=ZONES,
+    start=st.datetimes(datetime(2000, 1, 1), datetime(2030, 1, 1)),
+    length=st.timedeltas(timedelta(days=2), timedelta(days=800)),
+    cuts=st.lists(st.fractions(0, 1), max_size=6),
+)
+@settings(deadline=None)
+def test_the_parts_of_a_period_add_up_to_it_wherever_it_is_cut(zone, start, length, cuts):
+    starts_at = start.replace(tzinfo=UTC)
+    whole = Period(starts_at, starts_at + length)
+    seconds = int(length.total_seconds())
+    offsets = sorted({0, seconds, *(int(cut * seconds) for cut in cuts)})
+    marks = [starts_at + timedelta(seconds=offset) for offset in offsets]
+    marks[-1] = whole.ends_at
+    parts = [Period(*pair) for pair in zip(marks, marks[1:], strict=False)]
+
+    shares = [share_of(part, whole, ZoneInfo(zone)) for part in parts]
+
+    assert sum(shares) == 1
+    assert all(0 <= share <= 1 for share in shares)
+
+
+@pytest.mark.parametrize(
+    ("interval", "moment", "first", "last"),
+    [
+        ({"unit": "Month"}, "2026-12-31T23:59Z", "2026-12-01", "2027-01-01"),
+        ({"unit": "Month", "count": 3}, "2026-05-31T00Z", "2026-04-01", "2026-07-01"),
+        ({"unit": "Year"}, "2024-02-29T12Z", "2024-01-01", "2025-01-01"),
+        ({"unit": "Week"}, "2026-01-01T00Z", "2025-12-29", "2026-01-05"),
+        ({"unit": "Day"}, "2026-03-29T12Z", "2026-03-29", "2026-03-30"),
+    ],
+)
+def test_calendar_periods_begin_where_people_expect(interval, moment, first, last):
+    spec = plan(fee("1"), interval={"anchor": "Calendar", **interval})
+
+    period = calendar_period(spec.interval, at(moment))
+
+    assert (period.starts_at, period.ends_at) == (at(f"{first}T00Z"), at(f"{last}T00Z"))
+
+
+def test_a_fee_that_is_not_prorated_is_owed_in_full():
+    whole = fee("10.00", prorate=False, **ARREARS)
+
+    assert amounts(rate(plan(whole), at("2026-01-31T00Z"))) == [("platform", 1000)]
+
+
+def test_a_fee_of_no_day_has_no_line():
+    lines = rate(plan(fee("10.00", **ARREARS)), at("2026-01-15T10Z"), at("2026-01-15T18Z"))
+
+    assert lines == []
+
+
+def test_fees_in_advance_are_billed_for_the_period_that_begins():
+    spec = plan(fee("49.00"), fee("10.00", "support", **ARREARS), PER_CALL)
+
+    lines = rate(spec, usage=calls("3"), advance=Period(FEBRUARY, MARCH))
+
+    assert [(line.charge, line.amount_minor, line.starts_at) for line in lines] == [
+        ("platform", 4900, FEBRUARY),
+        ("support", 1000, JANUARY),
+        ("calls", 300, JANUARY),
+    ]
+    assert amounts(rate(spec, usage=calls("3"))) == [("support", 1000), ("calls", 300)]
+
+
+def test_the_first_invoice_has_only_the_prorated_fees_in_advance():
+    spec = plan(fee("31.00"), fee("10.00", "support", **ARREARS), minimumCommitment="500")
+    begun = Period(at("2026-01-15T09:30Z"), FEBRUARY)
+
+    lines = rate(spec, begun.starts_at, begun.ends_at, advance=begun, advance_only=True)
+
+    assert amounts(lines) == [("platform", 1700)]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "lines"),
+    [
+        ("30", [("calls", 3000), ("minimumCommitment", 2100)]),
+        ("50.996", [("calls", 5100)]),
+        ("51", [("calls", 5100)]),
+        ("70", [("calls", 7000)]),
+        ("200", [("calls", 20000), ("maximumCharge", -4900)]),
+    ],
+)
+def test_the_total_of_a_period_is_lifted_to_the_commitment_and_cut_at_the_maximum(quantity, lines):
+    spec = plan(fee("49.00"), PER_CALL, minimumCommitment="100", maximumCharge="200")
+
+    # The fee of 49.00 was billed when the period began, and counts.
+    assert amounts(rate(spec, usage=calls(quantity))) == lines
+
+
+def test_a_commitment_is_prorated_like_a_fee_and_a_maximum_is_not():
+    spec = plan(PER_CALL, minimumCommitment="62", maximumCharge="62")
+
+    (line,) = rate(spec, at("2026-01-17T00Z"))
+    over = rate(spec, at("2026-01-17T00Z"), usage=calls("63"))
+
+    assert (line.kind, line.amount_minor) == ("commitment", 3000)
+    assert line.description == "Minimum commitment (15 of 31 days)"
+    assert amounts(over) == [("calls", 6300), ("maximumCharge", -100)]
+
+
+MONEY = st.decimals("0", "9999", places=4)
+
+
+@given(
+    prices=st.lists(MONEY, min_size=1, max_size=5),
+    quantity=st.decimals("0", "9999", places=6),
+    rate_value=st.decimals("0.000001", "2000", places=6),
+    bounds=st.tuples(MONEY, MONEY),
+    currency=st.sampled_from([("USD", 2), ("JPY", 0), ("KWD", 3)]),
+)
+@settings(max_examples=150, deadline=None)
+def test_lines_are_converted_exactly_rounded_once_and_kept_within_bounds(
+    prices, quantity, rate_value, bounds, currency
+):
+    code, digits = currency
+    charges = [
+        priced({"perUnit": {"unitAmount": format(price, "f")}}, f"c{index}")
+        for index, price in enumerate(prices)
+    ]
+    low, high = sorted(bounds)
+    spec = plan(
+        *charges,
+        minimumCommitment=format(low, "f"),
+        maximumCharge=format(high, "f"),
+        alsoPricedIn=[{"currency": code, "rateFeed": "ecb"}],
+    )
+    usage = {charge["name"]: columns([row(quantity)]) for charge in charges}
+
+    lines = rate(spec, usage=usage, target_currency=code, rate=rate_value, rate_id="rate_1")
+
+    expected = [Fraction(price) * Fraction(quantity) * Fraction(rate_value) for price in prices]
+    if not quantity:
+        expected = []
+    rounded = [half_up(amount, digits) for amount in expected]
+    of_usage = [line for line in lines if line.kind == "usage"]
+    assert [line.amount_minor for line in of_usage] == rounded
+    assert [line.exact_amount for line in of_usage] == list(map(exact, expected))
+    floor, ceiling = (
+        half_up(Fraction(bound) * Fraction(rate_value), digits) for bound in (low, high)
+    )
+    assert sum(line.amount_minor for line in lines) == min(max(sum(rounded), floor), ceiling)
+    assert len(lines) - len(of_usage) == (not floor <= sum(rounded) <= ceiling)
+
+
+def test_a_converted_line_names_its_rate_and_what_it_was():
+    spec = plan(PER_CALL, alsoPricedIn=[{"currency": "USD", "rateFeed": "ecb"}])
+
+    (line,) = rate(
+        spec, usage=calls("3"), target_currency="USD", rate=Decimal("1.0835"), rate_id="rate_7"
+    )
+
+    assert (line.exact_amount, line.amount_minor) == (Decimal("3.2505"), 325)
+    assert line.unit_amount == Decimal("1.0835")
+    assert line.detail["conversion"] == {
+        "from": "EUR",
+        "amount": "3",
+        "rate": "1.0835",
+        "rate_id": "rate_7",
+    }
+
+
+def test_a_currency_that_the_plan_is_not_priced_in_is_refused():
+    with pytest.raises(CurrencyNotPriced):
+        rate(plan(PER_CALL), target_currency="USD", rate=Decimal(1))
+
+
+@pytest.mark.parametrize("value", [None, Decimal(0), Decimal(-1), Decimal("NaN"), Decimal("1e99")])
+def test_another_currency_needs_a_rate_above_zero(value):
+    spec = plan(PER_CALL, alsoPricedIn=[{"currency": "USD", "rateFeed": "ecb"}])
+
+    with pytest.raises(RateRequired):
+        rate(spec, target_currency="USD", rate=value)
+
+
+def test_usage_of_a_charge_that_is_not_there_is_refused():
+    with pytest.raises(UsageChargeUnknown):
+        rate(plan(fee("1")), usage=calls("1"))
+    with pytest.raises(UsageChargeUnknown):
+        rate(plan(fee("1", "calls")), usage=calls("1"))
+
+
+def test_usage_without_the_dimensions_of_its_charge_is_refused():
+    grouped = priced({"perUnit": {"unitAmount": "1"}}, groupBy=["region"])
+
+    with pytest.raises(UsageShapeMismatch):
+        rate(plan(grouped), usage=calls("1"))
+
+
+def test_a_model_that_usage_alone_cannot_price_is_refused_by_name():
+    external = priced({"external": {"url": "https://example.com", "response": {"amount": "$.a"}}})
+
+    with pytest.raises(ChargeModelNotRated, match="External"):
+        rate(plan(external), usage=calls("1"))
+
+
+@pytest.mark.parametrize(
+    ("starts_at", "ends_at"),
+    [
+        (FEBRUARY, JANUARY),
+        (JANUARY, JANUARY),
+        (datetime(2026, 1, 1), datetime(2026, 2, 1)),
+        (JANUARY, MARCH),
+    ],
+)
+def test_a_period_that_is_empty_backwards_naive_or_too_long_is_refused(starts_at, ends_at):
+    with pytest.raises(PeriodInvalid):
+        rate(plan(fee("1", **ARREARS)), starts_at, ends_at)
+
+
+def test_grouped_usage_has_a_line_a_group_with_tiers_of_its_own():
+    tiers = [{"upTo": "10", "unitAmount": "1"}, {"unitAmount": "0.5"}]
+    charge = priced(
+        {"graduated": {"tiers": tiers}}, groupBy=["region"], filter=[{"property": "a", "in": ["b"]}]
+    )
+    rows = [row("12", dimensions={"region": name}) for name in ("eu", "us", "us")]
+
+    lines = rate_usage(charge, rows, dimensions=["region"])
+
+    assert [(line.description, line.amount_minor) for line in lines] == [
+        ("calls: eu", 1100),
+        ("calls: us", 1700),
+    ]
+    assert lines[0].detail == {
+        "dimensions": {"region": "eu"},
+        "tiers": [
+            {
+                "tier": 0,
+                "up_to": "10",
+                "quantity": "10",
+                "unit_amount": "1",
+                "flat_amount": "0",
+                "amount": "10",
+            },
+            {
+                "tier": 1,
+                "up_to": None,
+                "quantity": "2",
+                "unit_amount": "0.5",
+                "flat_amount": "0",
+                "amount": "1",
+            },
+        ],
+    }
+
+
+def test_seats_pay_for_the_days_they_existed():
+    charge = priced({"seats": {"unitAmount": "31"}})
+    whole_month = row("10", JANUARY, seconds=31 * 86400)
+    added = row("2", at("2026-01-22T00Z"), seconds=10 * 86400)
+
+    (line,) = rate_usage(charge, [whole_month, added])
+
+    assert (line.quantity, line.exact_amount) == (10, 10 * 31 + 2 * 10)
+    (flat,) = rate_usage(priced({"seats": {"unitAmount": "31", "prorate": False}}), [added])
+    assert flat.exact_amount == 62
+
+
+def test_a_charge_says_which_usage_it_is_rated_from():
+    matrix = {
+        "dimensions": ["origin", "carrier"],
+        "cells": [{"values": ["JFK", "*"], "unitAmount": "1"}],
+        "default": {"unitAmount": "2"},
+    }
+    spec = plan(
+        fee("1"),
+        priced({"matrix": matrix}, groupBy=["carrier"], filter=[{"property": "a", "in": ["b"]}]),
+        priced({"dynamic": {"amountProperty": "$.amount"}}, "spot"),
+    )
+
+    by_matrix, dynamic = usage_queries(spec, starts_at=JANUARY, ends_at=FEBRUARY)
+
+    assert (by_matrix.group_by, by_matrix.window) == (("carrier", "origin"), "PERIOD")
+    assert by_matrix.filter == (("a", ("b",)),)
+    assert (dynamic.event_properties, dynamic.window) == (("$.amount",), "EVENT")
