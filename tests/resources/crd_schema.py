@@ -5,6 +5,7 @@ structural part and cel-python for the rules. Kubernetes itself replays the corp
 suite.
 """
 
+import itertools
 import json
 from collections.abc import Iterator
 from copy import deepcopy
@@ -26,7 +27,7 @@ CEL_RESERVED |= {"var", "void", "while"}
 
 
 def is_sorted(values):
-    return celtypes.BoolType(all(a <= b for a, b in zip(values, values[1:], strict=False)))
+    return celtypes.BoolType(all(a <= b for a, b in itertools.pairwise(values)))
 
 
 ENVIRONMENT = celpy.Environment()
@@ -102,10 +103,9 @@ def without_rules(schema):
 def with_defaults(schema, value):
     if isinstance(value, dict) and "properties" in schema:
         properties = schema["properties"]
-        kept = {key: value[key] for key in value if key in properties}
+        # A null where nothing is nullable is pruned, whether there is a default or not.
+        kept = {key: value[key] for key in value if key in properties and value[key] is not None}
         for key, below in properties.items():
-            if key in kept and kept[key] is None and "default" in below:
-                del kept[key]
             if key not in kept and "default" in below:
                 kept[key] = deepcopy(below["default"])
             if key in kept:

@@ -87,6 +87,10 @@ def test_defaults_are_filled_in():
     assert spec.rollout.apply_to == "New"
 
 
+def test_a_field_that_is_null_counts_as_absent():
+    assert BillingPlanSpec.parse(plan(trial=None, interval=None)) == BillingPlanSpec.parse(plan())
+
+
 def test_prices_are_exact_decimals_and_keep_their_text():
     document = usage({"perUnit": {"unitAmount": "999999999999999999.000000000010"}})
     spec = BillingPlanSpec.parse(document)
@@ -113,7 +117,8 @@ def test_a_spec_cannot_be_changed_in_place():
         (plan(currency="XAU"), "spec.currency", "CURRENCY_UNKNOWN"),
         (plan(charges=[]), "spec.charges", "TOO_SHORT"),
         (plan(trial="two weeks"), "spec.trial", "PATTERN_MISMATCH"),
-        (plan(trial=None), "spec.trial", "NULL_GIVEN"),
+        (plan(currency=None), "spec.currency", "REQUIRED"),
+        (plan(charges=[None]), "spec.charges[0]", "TYPE_MISMATCH"),
         (plan(minimum_commitment="1"), "spec.minimum_commitment", "FIELD_UNKNOWN"),
         (plan(minimumCommitment="-1"), "spec.minimumCommitment", "DECIMAL_INVALID"),
         (plan(minimumCommitment="1\n"), "spec.minimumCommitment", "DECIMAL_INVALID"),
@@ -189,7 +194,7 @@ def test_a_spec_cannot_be_changed_in_place():
             "URL_INVALID",
         ),
         ([], "spec", "TYPE_MISMATCH"),
-        (None, "spec", "NULL_GIVEN"),
+        (None, "spec", "TYPE_MISMATCH"),
     ],
 )
 def test_a_wrong_plan_is_refused_with_field_and_reason(document, field, reason):

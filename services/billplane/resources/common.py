@@ -25,7 +25,7 @@ from pydantic_core import PydanticCustomError
 
 from billplane.money import CurrencyCode, UnknownCurrency, parse_currency
 from billplane.resources.errors import SpecError, Violation
-from billplane.resources.reasons import violations_in, violations_of
+from billplane.resources.reasons import violations_of, without_nulls
 
 NAME_PATTERN: Final = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 OBJECT_NAME_PATTERN: Final = r"^[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?$"
@@ -91,13 +91,12 @@ class Spec(ResourceModel):
     def parse(cls, document: Any) -> Self:
         """Return the spec that a JSON document describes, defaults filled in.
 
+        A field that is null counts as absent.
         Raises: SpecError with every violation found; field paths begin with `spec`.
         """
-        unreadable = list(violations_in(document))
-        if unreadable:
-            raise SpecError(unreadable)
+        given = without_nulls(document)
         try:
-            return cls.model_validate(document, by_alias=True, by_name=False)
+            return cls.model_validate(given, by_alias=True, by_name=False)
         except ValidationError as error:
             raise SpecError(violations_of(error)) from None
 

@@ -1,11 +1,10 @@
 """From what a reader found wrong to field paths, stable reasons and sentences."""
 
-from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from pydantic import ValidationError
 
-from billplane.resources.errors import Violation
+from billplane.resources.errors import SpecError, Violation
 
 _DEPTH_MAX: Final = 32
 _VIOLATIONS_MAX: Final = 100
@@ -81,22 +80,32 @@ def _word(value: object) -> str:
             return "a list"
         case dict():
             return "an object"
+        case None:
+            return "null"
     return "a number"
 
 
-def violations_in(document: object, path: str = "spec", depth: int = 0) -> Iterator[Violation]:
-    """Yield what no spec may contain wherever it stands: nulls, and nesting without end."""
+def without_nulls(document: Any, path: str = "spec", depth: int = 0) -> Any:
+    """Return JSON data without the fields that are null, as the API server stores it.
+
+    Raises: SpecError TOO_DEEP for nesting without end, TYPE_MISMATCH for keys that are not text.
+    """
     if depth > _DEPTH_MAX:
-        yield Violation(path, "TOO_DEEP", f"must not nest deeper than {_DEPTH_MAX} levels")
-        return
-    if document is None:
-        yield Violation(path, "NULL_GIVEN", "must not be null: leave the field out instead")
-    elif isinstance(document, dict):
-        for key, value in document.items():
-            if isinstance(key, str):
-                yield from violations_in(value, f"{path}.{key}", depth + 1)
-            else:
-                yield Violation(path, "TYPE_MISMATCH", f"must have text for keys, not {key!r}")
-    elif isinstance(document, list):
-        for index, value in enumerate(document):
-            yield from violations_in(value, f"{path}[{index}]", depth + 1)
+        detail = f"must not nest deeper than {_DEPTH_MAX} levels"
+        raise SpecError([Violation(path, "TOO_DEEP", detail)])
+    if isinstance(document, dict):
+        for key in document:
+            if not isinstance(key, str):
+                detail = f"must have text for keys, not {key!r}"
+                raise SpecError([Violation(path, "TYPE_MISMATCH", detail)])
+        return {
+            key: without_nulls(value, f"{path}.{key}", depth + 1)
+            for key, value in document.items()
+            if value is not None
+        }
+    if isinstance(document, list):
+        return [
+            without_nulls(value, f"{path}[{index}]", depth + 1)
+            for index, value in enumerate(document)
+        ]
+    return document
