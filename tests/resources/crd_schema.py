@@ -128,7 +128,7 @@ def repeated(schema, value, path) -> Iterator[str]:
         if schema.get("x-kubernetes-list-type") == "set":
             identities = [json.dumps(item) for item in value]
         elif keys and all(isinstance(item, dict) for item in value):
-            identities = [tuple(item.get(key) for key in keys) for item in value]
+            identities = [json.dumps([item.get(key) for key in keys]) for item in value]
         if identities and len(set(identities)) < len(identities):
             yield f"{path}: has duplicates"
         for index, item in enumerate(value):

@@ -6,6 +6,7 @@ talks to nobody. The same code checks a resource, an API call and a file; the CR
 refuse nothing that these specs accept.
 """
 
+from billplane.resources.beyond_cel import BEYOND_CEL
 from billplane.resources.billing_plan import BillingPlanSpec
 from billplane.resources.common import Spec, parse_duration
 from billplane.resources.errors import SpecError, Violation
@@ -19,24 +20,29 @@ from billplane.resources.kinds import (
     validate_change,
     validate_spec,
 )
+from billplane.resources.manifest import Manifest, ManifestError, read_manifests
 from billplane.resources.meter import MeterSpec
 from billplane.resources.spec_hash import spec_hash
 from billplane.resources.utility_provider import UtilityProviderSpec
 
 __all__ = [
     "API_VERSION",
+    "BEYOND_CEL",
     "GROUP",
     "KINDS",
     "VERSION",
     "BillingPlanSpec",
     "ExchangeRateFeedSpec",
     "Kind",
+    "Manifest",
+    "ManifestError",
     "MeterSpec",
     "Spec",
     "SpecError",
     "UtilityProviderSpec",
     "Violation",
     "parse_duration",
+    "read_manifests",
     "spec_hash",
     "validate_change",
     "validate_spec",
