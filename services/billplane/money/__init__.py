@@ -25,7 +25,14 @@ from billplane.money.money import (
     minor_to_exact,
 )
 from billplane.money.rate import Rate
-from billplane.money.rounding import Rounding, round_to_minor, round_to_money, wide_precision
+from billplane.money.rounding import (
+    Rounding,
+    round_to_minor,
+    round_to_money,
+    to_decimal,
+    to_ratio,
+    wide_precision,
+)
 
 __all__ = [
     "CURRENCY_CODES",
@@ -45,5 +52,7 @@ __all__ = [
     "parse_currency",
     "round_to_minor",
     "round_to_money",
+    "to_decimal",
+    "to_ratio",
     "wide_precision",
 ]

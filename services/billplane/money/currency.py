@@ -29,7 +29,7 @@ _WITHDRAWN: Final = {
 }
 
 
-class UnknownCurrency(ValueError):  # noqa: N818 - errors bear the name of their reason
+class UnknownCurrency(ValueError):
     """A code that is not an ISO 4217 currency with minor units."""
 
     def __init__(self, code: object, why: str = "is not an ISO 4217 currency code") -> None:

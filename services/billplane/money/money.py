@@ -10,7 +10,7 @@ from billplane.money.currency import CurrencyCode, minor_units
 MINOR_MAX: Final = 2**53 - 1
 
 
-class AmountOutOfRange(ValueError):  # noqa: N818 - errors bear the name of their reason
+class AmountOutOfRange(ValueError):
     """An amount beyond ±(2^53 - 1) minor units."""
 
     def __init__(self, amount: object) -> None:
@@ -18,7 +18,7 @@ class AmountOutOfRange(ValueError):  # noqa: N818 - errors bear the name of thei
         super().__init__(f"an amount must lie within ±{MINOR_MAX} minor units")
 
 
-class CurrencyMismatch(ValueError):  # noqa: N818 - errors bear the name of their reason
+class CurrencyMismatch(ValueError):
     """Two amounts of different currencies where one currency is needed."""
 
     def __init__(self, left: CurrencyCode, right: CurrencyCode) -> None:
