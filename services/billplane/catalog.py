@@ -4,7 +4,10 @@ from importlib import import_module
 
 from billplane.chassis.app import ServiceApp
 
-SERVICES = ("tax",)
+SERVICES = (
+    "identity",
+    "tax",
+)
 
 
 def load(name: str) -> ServiceApp:

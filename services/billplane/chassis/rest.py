@@ -156,6 +156,11 @@ def principal_of(request: Request) -> Principal:
     return found
 
 
+def _runtime(request: Request) -> Any:
+    return request.app.state.runtime
+
+
+Here = Annotated[Any, Depends(_runtime)]
 Reader = Annotated[ReadTransaction, Depends(_read, scope="function")]
 Writer = Annotated[Transaction, Depends(_write, scope="function")]
 Caller = Annotated[Principal, Depends(principal_of)]

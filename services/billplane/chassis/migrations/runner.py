@@ -90,7 +90,7 @@ async def migrate(url: str, services: list[str], to: str = "head", down: int = 0
 def _run(connection: Any, service: str, to: str, down: int) -> None:
     config = config_for(service)
     config.attributes["connection"] = connection
-    connection.exec_driver_sql(f"SET ROLE {service}_owner")
+    connection.exec_driver_sql(f"SET LOCAL ROLE {service}_owner")
     if down:
         command.downgrade(config, f"-{down}")
     elif to == "base":

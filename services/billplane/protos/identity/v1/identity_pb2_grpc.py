@@ -60,6 +60,11 @@ class IdentityServiceStub:
                 request_serializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.CreateTenantRequest.SerializeToString,
                 response_deserializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.CreateTenantResponse.FromString,
                 _registered_method=True)
+        self.GetTenant = channel.unary_unary(
+                '/billplane.identity.v1.IdentityService/GetTenant',
+                request_serializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.GetTenantRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.GetTenantResponse.FromString,
+                _registered_method=True)
 
 
 class IdentityServiceServicer:
@@ -95,7 +100,14 @@ class IdentityServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateTenant(self, request, context):
-        """Creates a tenant without members.
+        """Creates a tenant without members, or returns the one that has the id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTenant(self, request, context):
+        """Returns one tenant; for services and the operator.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -128,6 +140,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.CreateTenant,
                     request_deserializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.CreateTenantRequest.FromString,
                     response_serializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.CreateTenantResponse.SerializeToString,
+            ),
+            'GetTenant': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTenant,
+                    request_deserializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.GetTenantRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.GetTenantResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -266,6 +283,33 @@ class IdentityService:
             '/billplane.identity.v1.IdentityService/CreateTenant',
             billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.CreateTenantRequest.SerializeToString,
             billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.CreateTenantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTenant(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.identity.v1.IdentityService/GetTenant',
+            billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.GetTenantRequest.SerializeToString,
+            billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.GetTenantResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -42,7 +42,9 @@ class IdentityServiceStub:
     GetUser: _grpc.UnaryUnaryMultiCallable[_identity_pb2.GetUserRequest, _identity_pb2.GetUserResponse]
     """Returns one user of the caller's tenant."""
     CreateTenant: _grpc.UnaryUnaryMultiCallable[_identity_pb2.CreateTenantRequest, _identity_pb2.CreateTenantResponse]
-    """Creates a tenant without members."""
+    """Creates a tenant without members, or returns the one that has the id."""
+    GetTenant: _grpc.UnaryUnaryMultiCallable[_identity_pb2.GetTenantRequest, _identity_pb2.GetTenantResponse]
+    """Returns one tenant; for services and the operator."""
 
 @_typing.type_check_only
 class IdentityServiceAsyncStub(IdentityServiceStub):
@@ -58,7 +60,9 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     GetUser: _aio.UnaryUnaryMultiCallable[_identity_pb2.GetUserRequest, _identity_pb2.GetUserResponse]  # type: ignore[assignment]
     """Returns one user of the caller's tenant."""
     CreateTenant: _aio.UnaryUnaryMultiCallable[_identity_pb2.CreateTenantRequest, _identity_pb2.CreateTenantResponse]  # type: ignore[assignment]
-    """Creates a tenant without members."""
+    """Creates a tenant without members, or returns the one that has the id."""
+    GetTenant: _aio.UnaryUnaryMultiCallable[_identity_pb2.GetTenantRequest, _identity_pb2.GetTenantResponse]  # type: ignore[assignment]
+    """Returns one tenant; for services and the operator."""
 
 class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
     """Users, tenants and API keys."""
@@ -101,6 +105,14 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _identity_pb2.CreateTenantRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_identity_pb2.CreateTenantResponse, _abc.Awaitable[_identity_pb2.CreateTenantResponse]]:
-        """Creates a tenant without members."""
+        """Creates a tenant without members, or returns the one that has the id."""
+
+    @_abc_1.abstractmethod
+    def GetTenant(
+        self,
+        request: _identity_pb2.GetTenantRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.GetTenantResponse, _abc.Awaitable[_identity_pb2.GetTenantResponse]]:
+        """Returns one tenant; for services and the operator."""
 
 def add_IdentityServiceServicer_to_server(servicer: IdentityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,1 @@
+"""Use cases of identity: people and their sessions, API keys, tenants."""
