@@ -151,7 +151,7 @@ def _violations(data: Any) -> Iterator[Violation]:
     if not isinstance(data, dict):
         yield Violation("", "TYPE_MISMATCH", "must be an object with apiVersion and kind")
         return
-    for name in data.keys() - _TOP_FIELDS:
+    for name in sorted(data.keys() - _TOP_FIELDS):
         yield Violation(name, "FIELD_UNKNOWN", "is not a field of a resource")
     if data.get("apiVersion") != API_VERSION:
         yield Violation("apiVersion", "API_VERSION_UNKNOWN", f"must be {API_VERSION}")
@@ -167,7 +167,7 @@ def _metadata_violations(metadata: Any) -> Iterator[Violation]:
     if not isinstance(metadata, dict):
         yield Violation("metadata", "REQUIRED", "must be an object with a name")
         return
-    for name in metadata.keys() - _METADATA_FIELDS - _SERVER_FIELDS:
+    for name in sorted(metadata.keys() - _METADATA_FIELDS - _SERVER_FIELDS):
         yield Violation(f"metadata.{name}", "FIELD_UNKNOWN", "is not a field of metadata")
     for name in ("name", "namespace"):
         value = metadata.get(name)
