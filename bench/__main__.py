@@ -18,6 +18,7 @@ from bench.harness import PAIRS_MIN, Bench, Result
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
+TABLE_WIDTH = 150
 NOT_BENCHMARKS = {"__init__", "__main__", "harness", "stores"}
 
 
@@ -35,7 +36,9 @@ def main() -> int:
         bench = Bench(max(PAIRS_MIN, arguments.pairs))
         asyncio.run(importlib.import_module(f"bench.{name}").measure(bench))
         measured[name] = bench.results
-    Console().print(as_table([result for results in measured.values() for result in results]))
+    Console(width=TABLE_WIDTH).print(
+        as_table([result for results in measured.values() for result in results])
+    )
     keep(measured)
     return 0
 
@@ -44,7 +47,9 @@ def as_table(results: list[Result]) -> Table:
     table = Table(title="Billplane beside its references")
     for heading in ("#", "path", "reference", "ours"):
         table.add_column(heading, overflow="fold")
-    for heading in ("reference/s", "ours/s", "ratio (min-max)", "bar", "CPU-s per 1,000"):
+    for heading in ("reference/s", "ours/s", "ratio (min-max)", "bar"):
+        table.add_column(heading, justify="right")
+    for heading in ("CPU-s per 1,000: ours", "reference"):
         table.add_column(heading, justify="right")
     for result in sorted(results, key=lambda result: result.bar.number):
         bar = result.bar
@@ -60,8 +65,8 @@ def as_table(results: list[Result]) -> Table:
             f"{figures['ours']['per_second']:,.0f}",
             f"{ratio['median']} ({ratio['min']}-{ratio['max']})",
             "" if bar.at_least is None else f">= {bar.at_least} {verdict}",
-            f"{figures['ours']['cpu_seconds_per_1000']:g}"
-            f" : {figures['reference']['cpu_seconds_per_1000']:g}",
+            f"{figures['ours']['cpu_seconds_per_1000']:.3g}",
+            f"{figures['reference']['cpu_seconds_per_1000']:.3g}",
         )
     return table
 

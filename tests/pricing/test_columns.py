@@ -119,6 +119,15 @@ def test_dimensions_of_very_many_values_add_up():
     assert arrays.step_totals() == plain.step_totals()
 
 
+def test_spans_that_come_back_among_others_are_one():
+    rows = [row(quantity, seconds=seconds) for quantity, seconds in [("1", 900), ("2", 0)] * 2]
+
+    plain, arrays = (columns(rows, lane=lane) for lane in LANES)
+
+    assert arrays.span_totals() == plain.span_totals()
+    assert len(plain.span_totals()) == 2
+
+
 def test_rows_become_columns():
     rows = [UsageRow(("JFK",), JANUARY, 3600, Decimal("1.5"), 2, ("9.99",))] * 3
 

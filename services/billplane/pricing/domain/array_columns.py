@@ -3,6 +3,7 @@
 Importing this module loads numpy; `columns.py` does so when the first large usage arrives.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Self
 
@@ -55,7 +56,7 @@ class Dimension:
 
 
 class ArrayColumns:
-    """Rows kept as parallel arrays.
+    """Rows kept as parallel arrays, with spans of time numbered as dimension values are.
 
     Units: quantities in millionths, instants in seconds since 1970 UTC.
     """
@@ -70,13 +71,14 @@ class ArrayColumns:
         events: Integers,
         properties: Sequence[Sequence[str]] = (),
     ) -> None:
-        self._starts_at = starts_at
-        self._seconds = seconds
         self._micro = micro
         self._events = events
         self._properties = properties
         self._dimension_count = len(dimensions)
         self._groups, self._values = _number_combinations(dimensions, len(micro))
+        self._spans, first_rows = _number_spans(starts_at, seconds)
+        self._span_starts = starts_at[first_rows]
+        self._span_seconds = seconds[first_rows]
 
     @classmethod
     def of(cls, lists: UsageLists) -> Self | None:
@@ -116,40 +118,30 @@ class ArrayColumns:
 
     def slot_totals(self, slot_of: SlotOfStep) -> list[SlotTotal]:
         """Sum by dimensions and slot; a row must begin and end in the same slot."""
-        first, last = self._spans()
-        low = int(first.min())
-        seen = np.zeros(int(last.max()) - low + 1, np.bool_)
-        seen[first - low] = True
-        seen[last - low] = True
-        slots = np.zeros(len(seen), np.int64)
-        for index in np.flatnonzero(seen).tolist():
-            slots[index] = slot_of(index + low)
-        row_slots = slots[first - low]
-        if not np.array_equal(row_slots, slots[last - low]):
+        first, last = (list(map(slot_of, steps.tolist())) for steps in self._span_steps())
+        if first != last:
             raise UsageWindowMismatch("a usage row reaches over a change of price")
-        keys, sums = _sums_by_pair(self._micro, self._groups, row_slots)
-        return sorted(
-            SlotTotal(self._values[group], slot, micro)
-            for (group, slot), micro in zip(keys, sums, strict=True)
-        )
+        slots = np.array(first, np.int64)[self._spans]
+        return [SlotTotal(*total) for total in self._totals_by(slots)]
 
     def step_totals(self) -> list[StepTotal]:
         """Sum by dimensions and the step in which a row begins."""
-        steps = self._starts_at // STEP_SECONDS
+        steps = self._span_starts // STEP_SECONDS
         low = int(steps.min())
-        keys, sums = _sums_by_pair(self._micro, self._groups, steps - low)
-        return sorted(
-            StepTotal(self._values[group], step + low, micro)
-            for (group, step), micro in zip(keys, sums, strict=True)
-        )
+        totals = self._totals_by((steps - low)[self._spans])
+        return [StepTotal(values, step + low, micro) for values, step, micro in totals]
 
     def span_totals(self) -> list[SpanTotal]:
         """Sum by dimensions and the exact span of a row."""
-        return self._as_lists().span_totals()
+        starts_at, seconds = self._span_starts.tolist(), self._span_seconds.tolist()
+        totals: defaultdict[tuple[Values, int, int], int] = defaultdict(int)
+        for values, span, micro in self._totals_by(self._spans):
+            totals[values, starts_at[span], seconds[span]] += micro
+        return [SpanTotal(*key, totals[key]) for key in sorted(totals) if totals[key]]
 
     def fits_steps(self) -> bool:
         """Tell whether each row begins and ends within one step."""
-        return np.array_equal(*self._spans())
+        return np.array_equal(*self._span_steps())
 
     def amount_totals(self, index: int) -> list[AmountTotal]:
         """Sum the amounts that the events carry in one property."""
@@ -162,43 +154,66 @@ class ArrayColumns:
         """
         if not bool(np.all(self._events == 1)):
             raise UsageWindowMismatch("this model prices single events: ask for window EVENT")
-        priced = np.ones(self.size, np.bool_)
+        # Bands are numbered between 0, below 1, above 2, free 3.
+        band = np.zeros(self.size, np.int64)
+        if low is not None:
+            band += self._micro < _bounded(low)
+        if high is not None:
+            band += 2 * (self._micro > _bounded(high))
         if free:
-            priced[self._first_events(free)] = False
-        below = np.zeros(self.size, np.bool_) if low is None else self._micro < _bounded(low)
-        above = np.zeros(self.size, np.bool_) if high is None else self._micro > _bounded(high)
-        between = priced & ~below & ~above
-        count = len(self._values)
-        groups = self._groups
-        columns = (
-            np.bincount(groups, minlength=count).tolist(),
-            _sums(self._micro, groups, count),
-            np.bincount(groups[~priced], minlength=count).tolist(),
-            np.bincount(groups[priced & below], minlength=count).tolist(),
-            np.bincount(groups[priced & above], minlength=count).tolist(),
-            np.bincount(groups[between], minlength=count).tolist(),
-            _sums(self._micro[between], groups[between], count),
+            band[self._first_events(free)] = 3
+        codes = band if len(self._values) == 1 else self._groups * 4 + band
+        cells = 4 * len(self._values)
+        counts = np.bincount(codes, minlength=cells).tolist()
+        sums = _sums(self._micro, codes, cells)
+        return sorted(
+            Bands(
+                values=values,
+                events=sum(counts[cell : cell + 4]),
+                micro=sum(sums[cell : cell + 4]),
+                free=counts[cell + 3],
+                below=counts[cell + 1],
+                above=counts[cell + 2],
+                between=counts[cell],
+                between_micro=sums[cell],
+            )
+            for values, cell in zip(self._values, range(0, cells, 4), strict=True)
         )
-        return sorted(map(Bands, self._values, *columns))
 
     def _first_events(self, free: int) -> Integers:
         """Return the rows of each group's first events; ties in time keep the rows' order."""
-        order = np.lexsort((self._starts_at, self._groups))
+        order = np.lexsort((self._span_starts[self._spans], self._groups))
         groups = self._groups[order]
         rank = np.arange(len(order)) - np.searchsorted(groups, groups, side="left")
         return order[rank < free]
 
-    def _spans(self) -> tuple[Integers, Integers]:
-        if int(self._seconds.max()) > SPAN_SECONDS_MAX:
+    def _span_steps(self) -> tuple[Integers, Integers]:
+        """Return the first and the last step of each span."""
+        if int(self._span_seconds.max()) > SPAN_SECONDS_MAX:
             raise UsageWindowMismatch("a usage row is wider than an hour")
-        last = self._starts_at + (np.maximum(self._seconds, 1) - 1)
-        return self._starts_at // STEP_SECONDS, last // STEP_SECONDS
+        last = self._span_starts + (np.maximum(self._span_seconds, 1) - 1)
+        return self._span_starts // STEP_SECONDS, last // STEP_SECONDS
+
+    def _totals_by(self, others: Integers) -> list[tuple[Values, int, int]]:
+        """Sum by dimensions and a number of each row, leaving out sums of zero."""
+        width = int(others.max()) + 1
+        codes = others if len(self._values) == 1 else self._groups * width + others
+        cells = len(self._values) * width
+        present: Sequence[int] = range(cells)
+        if cells > _DENSE_CELLS:
+            present, codes = _make_dense(codes, cells)
+        sums = _sums(self._micro, codes, len(present))
+        return sorted(
+            (self._values[cell // width], cell % width, micro)
+            for cell, micro in zip(present, sums, strict=True)
+            if micro
+        )
 
     def _as_lists(self) -> ListColumns:
         return ListColumns(
             values=[self._values[group] for group in self._groups.tolist()],
-            starts_at=self._starts_at.tolist(),
-            seconds=self._seconds.tolist(),
+            starts_at=self._span_starts[self._spans].tolist(),
+            seconds=self._span_seconds[self._spans].tolist(),
             micro=self._micro.tolist(),
             events=self._events.tolist(),
             properties=self._properties,
@@ -282,13 +297,17 @@ def _make_dense(codes: Integers, cells: int) -> tuple[list[int], Integers]:
     return np.flatnonzero(seen).tolist(), (np.cumsum(seen) - 1)[codes]
 
 
-def _sums_by_pair(
-    values: Integers, groups: Integers, others: Integers
-) -> tuple[list[tuple[int, int]], list[int]]:
-    """Sum values by (group, other); return the pairs that occur and their sums."""
-    width = int(others.max()) + 1
-    present, places = _make_dense(groups * width + others, (int(groups.max()) + 1) * width)
-    return [divmod(number, width) for number in present], _sums(values, places, len(present))
+def _number_spans(starts_at: Integers, seconds: Integers) -> tuple[Integers, Integers]:
+    """Number the rows' spans; return the rows' numbers and one row of each span."""
+    changes = np.ones(len(starts_at), np.bool_)
+    changes[1:] = (np.diff(starts_at) != 0) | (np.diff(seconds) != 0)
+    if bool(np.all(starts_at[1:] >= starts_at[:-1])):
+        # Rows come by start: spans are numbered as they follow, without a sort. A span that comes
+        # back after another length has two numbers then.
+        return np.cumsum(changes) - 1, np.flatnonzero(changes)
+    pairs = starts_at * (int(seconds.max()) + 1) + seconds
+    _, first_rows, numbers = np.unique(pairs, return_index=True, return_inverse=True)
+    return numbers, first_rows
 
 
 def _sums(values: Integers, codes: Integers, count: int) -> list[int]:

@@ -104,14 +104,14 @@ class ListColumns:
             if known[first] != known[last]:
                 raise UsageWindowMismatch("a usage row reaches over a change of price")
             totals[values, known[first]] += micro
-        return [SlotTotal(*key, totals[key]) for key in sorted(totals)]
+        return [SlotTotal(*key, totals[key]) for key in sorted(totals) if totals[key]]
 
     def step_totals(self) -> list[StepTotal]:
         """Sum by dimensions and the step in which a row begins."""
         totals: defaultdict[tuple[Values, int], int] = defaultdict(int)
         for values, start, micro in zip(self._values, self._starts_at, self._micro, strict=True):
             totals[values, start // STEP_SECONDS] += micro
-        return [StepTotal(*key, totals[key]) for key in sorted(totals)]
+        return [StepTotal(*key, totals[key]) for key in sorted(totals) if totals[key]]
 
     def span_totals(self) -> list[SpanTotal]:
         """Sum by dimensions and the exact span of a row."""
@@ -119,7 +119,7 @@ class ListColumns:
         spans = zip(self._values, self._starts_at, self._seconds, strict=True)
         for span, micro in zip(spans, self._micro, strict=True):
             totals[span] += micro
-        return [SpanTotal(*key, totals[key]) for key in sorted(totals)]
+        return [SpanTotal(*key, totals[key]) for key in sorted(totals) if totals[key]]
 
     def fits_steps(self) -> bool:
         """Tell whether each row begins and ends within one step."""

@@ -56,9 +56,7 @@ def price_time_of_use(model: models.TimeOfUse, to_price: UsageToPrice) -> Iterat
     if model.tier_scope == "Chronological":
         in_time = dict(by_group(to_price, to_price.columns.step_totals()))
     for group, members in by_group(to_price, totals):
-        slots = {member.slot: units(member.micro) for member in members if member.micro}
-        if not slots:
-            continue
+        slots = {member.slot: units(member.micro) for member in members}
         if model.tier_scope == "Chronological":
             parts = _chronological(steps, in_time[group], schedule)
         elif model.tier_scope == "MonthProRata":
@@ -98,8 +96,6 @@ def price_seats(model: models.Seats, to_price: UsageToPrice) -> Iterator[Priced]
     unit_amount = ratio(model.unit_amount)
     for group, members in by_group(to_price, to_price.columns.span_totals()):
         most = max(units(member.micro) for member in members)
-        if not any(member.micro for member in members):
-            continue
         if not model.prorate:
             yield Priced(group, most, unit_amount, most * unit_amount, {})
             continue

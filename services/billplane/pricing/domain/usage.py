@@ -140,7 +140,8 @@ class Bands(NamedTuple):
 class UsageColumns(Protocol):
     """Exact sums over the rows of one charge.
 
-    Shape: each list is sorted by dimension values, then by slot, step or span.
+    Shape: each list is sorted by dimension values, then by slot, step or span; slots, steps and
+        spans that add up to nothing are left out.
     Raises: UsageWindowMismatch where rows are cut wider than the question allows.
     """
 
