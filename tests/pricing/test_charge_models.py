@@ -218,6 +218,25 @@ def test_tiers_are_not_rounded_one_by_one():
     assert one_amount({"graduated": tiered}, "2") == (Decimal("0.008"), 1)
 
 
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize(
+    ("quantity", "amount"),
+    [
+        # A third of a unit, where 3 % of it meets the minimum, is no whole number of millionths.
+        ("0.333333", "0.01"),
+        ("0.333334", "0.01000002"),
+        ("2.333333", "0.06999999"),
+        ("2.333334", "0.07"),
+    ],
+)
+def test_the_bounds_of_an_event_hold_to_the_last_millionth(lane, quantity, amount):
+    model = {"percentage": {"rate": "0.03", "minimum": "0.01", "maximum": "0.07"}}
+
+    (line,) = rate_usage(priced(model), [row(quantity)], lane=lane)
+
+    assert line.exact_amount == Decimal(amount)
+
+
 def test_a_cell_that_names_the_first_dimension_goes_before_one_that_names_the_second():
     model = {
         "dimensions": ["airport", "carrier"],

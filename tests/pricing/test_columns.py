@@ -1,5 +1,7 @@
 """The two lanes of usage columns answer every question alike, whatever the sizes."""
 
+import subprocess
+import sys
 from datetime import timedelta
 from decimal import Decimal
 
@@ -162,3 +164,19 @@ def test_rows_that_are_cut_too_wide_are_refused(lane):
     with pytest.raises(UsageWindowMismatch, match="EVENT"):
         several_events.event_bands(0, None, None)
     assert over_a_change.fits_steps() is False
+
+
+def test_numpy_is_not_loaded_until_many_rows_are_rated():
+    program = (
+        "import sys, datetime as d\n"
+        "from billplane.pricing.domain import UsageRow, columns_from_rows\n"
+        "from decimal import Decimal\n"
+        "row = UsageRow((), d.datetime(2026, 1, 1, tzinfo=d.UTC), 3600, Decimal(1), 1)\n"
+        "few = columns_from_rows([row] * 10).totals(), 'numpy' in sys.modules\n"
+        "many = columns_from_rows([row] * 5000).totals(), 'numpy' in sys.modules\n"
+        "print(few[1], many[1])\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+
+    assert done.stdout.split() == [b"False", b"True"]

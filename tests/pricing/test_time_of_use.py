@@ -152,6 +152,14 @@ def test_tiers_with_time_of_use_have_three_readings(lane, scope, first, amount):
     assert line.quantity == 800
 
 
+def test_pro_rata_tiers_price_usage_that_nets_to_nothing_at_the_first_tier():
+    rows = [row("200", NOON), row("-200", NIGHT)]
+
+    line = one_line({"timeOfUse": tiered("MonthProRata")}, rows)
+
+    assert line.exact_amount == 200 * Decimal("0.30") - 200 * Decimal("0.10")
+
+
 PRICES = st.decimals("0", "9", places=4).map(lambda value: format(value, "f"))
 
 
@@ -204,10 +212,11 @@ def test_each_reading_of_tiers_agrees_with_the_oracle(scope, lane, data, rows, g
     ]
 
 
-@given(data=st.data(), rows=quarter_hours("-200"))
+@pytest.mark.parametrize("scope", SCOPES)
+@given(data=st.data(), rows=quarter_hours("-400"))
 @settings(max_examples=40, deadline=None)
-def test_energy_given_back_leaves_the_tiers_as_it_came(data, rows):
-    charge = priced({"timeOfUse": data.draw(tariffs("Chronological"))})
+def test_energy_given_back_leaves_the_tiers_as_it_came(scope, data, rows):
+    charge = priced({"timeOfUse": data.draw(tariffs(scope))})
     expected = oracle.amounts(charge["usage"], rows)
 
     lines = rate_usage(charge, rows)

@@ -157,9 +157,9 @@ class ArrayColumns:
         # Bands are numbered between 0, below 1, above 2, free 3.
         band = np.zeros(self.size, np.int64)
         if low is not None:
-            band += self._micro < _bounded(low)
+            band += self._micro < low
         if high is not None:
-            band += 2 * (self._micro > _bounded(high))
+            band += 2 * (self._micro > high)
         if free:
             band[self._first_events(free)] = 3
         codes = band if len(self._values) == 1 else self._groups * 4 + band
@@ -263,10 +263,6 @@ def parse_micro(texts: Sequence[str]) -> Integers | None:
         return None
     value *= np.array([10**digits for digits in range(6, -1, -1)], np.int64)[fraction]
     return np.where(negative, -value, value)
-
-
-def _bounded(limit: int) -> int:
-    return max(-_INT64_MAX, min(limit, _INT64_MAX))
 
 
 def _number_combinations(
