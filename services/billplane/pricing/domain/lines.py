@@ -12,8 +12,8 @@ from billplane.money import (
     Rounding,
     minor_units,
     round_to_minor,
+    to_decimal,
 )
-from billplane.money.rounding import to_decimal
 from billplane.pricing.domain.periods import Period
 from billplane.pricing.domain.priced import text
 from billplane.pricing.errors import AmountTooLarge

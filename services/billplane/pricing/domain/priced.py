@@ -7,7 +7,7 @@ from fractions import Fraction
 from itertools import groupby
 from typing import Any, Protocol, TypeVar
 
-from billplane.money.rounding import to_decimal
+from billplane.money import to_decimal
 from billplane.pricing.domain.periods import Period
 from billplane.pricing.domain.usage import MICRO, UsageColumns
 from billplane.resources.billing_plan import Usage

@@ -10,8 +10,7 @@ from fractions import Fraction
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from billplane.money import CurrencyCode
-from billplane.money.rounding import to_ratio
+from billplane.money import CurrencyCode, to_ratio
 from billplane.pricing.domain import event_models, matrix, quantity_models, time_models
 from billplane.pricing.domain.lines import Conversion, Draft, RatedLine
 from billplane.pricing.domain.list_columns import ListColumns
