@@ -5,6 +5,7 @@ from importlib import import_module
 from billplane.chassis.app import ServiceApp
 
 SERVICES = (
+    "gateway",
     "identity",
     "tax",
 )

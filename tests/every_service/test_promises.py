@@ -15,6 +15,8 @@ from tests.fixtures.platform import with_database
 
 def _paths(platform, service):
     """Give every documented operation of a service with its path parameters filled in."""
+    if catalog.load(service).front is not None:
+        return  # the door's document is that of the others
     document = platform.platform.runtimes[service].openapi
     for path, operations in document.get("paths", {}).items():
         for method in operations:
@@ -29,8 +31,7 @@ async def test_it_starts_alone_and_stops(service, make_stores, run_platform):
 
 @pytest.mark.parametrize("path", OPEN_PATHS)
 async def test_open_paths_answer_without_credential(service, platform, path):
-    own = [port for port in platform.platform.apps_by_name[service].kept_rest_ports]
-    for port in own:
+    for port in platform.platform.apps_by_name[service].kept_rest_ports:
         async with platform.http.get(platform.url(path, port)) as answer:
             assert answer.status == 200
             if path == "/openapi.json":

@@ -43,8 +43,9 @@ class Route:
 class ServiceApp:
     """What a service is made of.
 
-    `asgi` builds raw routes (path → ASGI app) for hot paths; `start` prepares what lives as long
-    as the process and returns what to close.
+    `asgi` builds raw routes (path → ASGI app) for hot paths; `front` replaces the whole REST side
+    of the service that is the door to all others; `start` prepares what lives as long as the
+    process and returns what to close.
     """
 
     name: str
@@ -62,6 +63,7 @@ class ServiceApp:
     kept_rest_ports: Sequence[int] = ()
     kept_grpc_ports: Sequence[int] = ()
     asgi: Callable[["Runtime"], dict[str, Asgi]] | None = None
+    front: Callable[["Runtime"], Asgi] | None = None
     start: Callable[["Runtime"], Any] | None = None
     finders: Sequence[str] = ()
     batch_writers: Sequence[str] = ()

@@ -3,8 +3,9 @@
 from typing import Any
 
 from billplane.chassis import ids
+from billplane.chassis.app import Asgi
 from billplane.chassis.errors import Kind, PeerError
-from billplane.chassis.middleware import OPEN_PATHS, Middleware, send_problem
+from billplane.chassis.middleware import OPEN_PATHS, send_problem
 from billplane.chassis.runtime import Runtime
 
 
@@ -12,7 +13,7 @@ class Dispatch:
     """The ASGI app of the one REST server."""
 
     def __init__(
-        self, runtimes: dict[str, Runtime], rest: dict[str, Middleware], ports: dict[int, str]
+        self, runtimes: dict[str, Runtime], rest: dict[str, Asgi], ports: dict[int, str]
     ) -> None:
         self._rest = rest
         self._ports = ports

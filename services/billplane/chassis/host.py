@@ -113,7 +113,10 @@ class Platform:
     async def _start(self, sockets: list[socket.socket]) -> None:
         for runtime in self.runtimes.values():
             await runtime.check_schema()
-        rest = {name: build(runtime) for name, runtime in self.runtimes.items()}
+        rest = {
+            name: runtime.app.front(runtime) if runtime.app.front else build(runtime)
+            for name, runtime in self.runtimes.items()
+        }
         for runtime in self.runtimes.values():
             runtime.peers_in_process = rest
         self.dispatch = Dispatch(self.runtimes, rest, self.rest_ports)

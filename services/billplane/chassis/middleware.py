@@ -30,6 +30,7 @@ class Middleware:
         self._app = app
         self._raw = raw
         self._limit = runtime.settings.body_limit_bytes
+        self.openapi = runtime.openapi
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request."""
@@ -38,16 +39,16 @@ class Middleware:
             return
         runtime, path = self._runtime, scope["path"]
         headers: dict[bytes, bytes] = dict(scope["headers"])
-        request_id = self._request_id(headers)
+        request_id = request_id_of(headers)
         scope["billplane.request_id"] = request_id
         if runtime.serve_open_path is not None and path in OPEN_PATHS:
             await runtime.serve_open_path(scope, receive, send)
             return
         started = time.perf_counter()
-        answer = _Answer(send, request_id)
-        limited = _Limited(receive, self._limit)
+        answer = Answer(send, request_id)
+        limited = Limited(receive, self._limit)
         try:
-            self._check_length(headers)
+            check_length(headers, self._limit)
             principal = await self._principal(path, headers)
             scope["billplane.principal"] = principal
             raw = self._raw.get(path)
@@ -89,15 +90,6 @@ class Middleware:
             metrics.REQUESTS.labels(runtime.name, scope["method"], answer.status).inc()
             metrics.REQUEST_SECONDS.labels(runtime.name).observe(time.perf_counter() - started)
 
-    def _request_id(self, headers: dict[bytes, bytes]) -> str:
-        given = headers.get(b"x-request-id", b"").decode("latin-1")
-        return given if _REQUEST_ID.match(given) else ids.new("req")
-
-    def _check_length(self, headers: dict[bytes, bytes]) -> None:
-        length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > self._limit:
-            raise too_large(self._limit)
-
     async def _principal(self, path: str, headers: dict[bytes, bytes]) -> Principal | None:
         runtime = self._runtime
         authorization = headers.get(b"authorization", b"").decode("latin-1")
@@ -109,8 +101,6 @@ class Middleware:
         except CredentialMissing:
             if route is not None and route.public:
                 return None
-            if route is not None and route.demo and runtime.demo is not None:
-                return await runtime.demo()
             raise
         except BillplaneError:
             if route is not None and route.public:
@@ -118,7 +108,23 @@ class Middleware:
             raise
 
 
-class _Answer:
+def request_id_of(headers: dict[bytes, bytes]) -> str:
+    """Return the caller's request id when it is a sane one, else a new one."""
+    given = headers.get(b"x-request-id", b"").decode("latin-1")
+    return given if _REQUEST_ID.match(given) else ids.new("req")
+
+
+def check_length(headers: dict[bytes, bytes], limit: int) -> None:
+    """Refuse a body whose announced length is over the limit.
+
+    Raises: BodyTooLarge.
+    """
+    length = headers.get(b"content-length", b"0")
+    if not length.isdigit() or int(length) > limit:
+        raise too_large(limit)
+
+
+class Answer:
     """Notes the status and adds the request id."""
 
     def __init__(self, send: Any, request_id: str) -> None:
@@ -127,6 +133,7 @@ class _Answer:
         self.status = 0
 
     async def __call__(self, message: Any) -> None:
+        """Pass a message of the answer on."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = [item for item in message.get("headers", ()) if item[0] != b"x-request-id"]
@@ -134,7 +141,7 @@ class _Answer:
         await self._send(message)
 
 
-class _Limited:
+class Limited:
     """Refuses a body that grows over the limit while it is read."""
 
     def __init__(self, receive: Any, limit: int) -> None:
@@ -143,6 +150,7 @@ class _Limited:
         self._limit = limit
 
     async def __call__(self) -> Any:
+        """Receive a message of the request."""
         message = await self._receive()
         if message["type"] == "http.request":
             self._left -= len(message.get("body", b""))

@@ -168,13 +168,14 @@ def _open_paths(runtime: Runtime) -> Any:
     """Serve health, metrics and documentation without FastAPI in between."""
 
     async def serve(scope: Any, receive: Any, send: Any) -> None:
-        response = await _open(runtime, scope["path"])
+        response = await open_response(runtime, scope["path"])
         await response(scope, receive, send)
 
     return serve
 
 
-async def _open(runtime: Runtime, path: str) -> Response:
+async def open_response(runtime: Runtime, path: str) -> Response:
+    """Answer one of the paths that need no credential."""
     if path in ("/health", "/health/live"):
         return JSONResponse({"status": "ok"})
     if path == "/health/ready":

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from typing import Any
 
 from google.protobuf.message import Message
@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from billplane.chassis import logging
 from billplane.chassis.app import ServiceApp
-from billplane.chassis.auth import Authenticator, InternalTokens, Principal
+from billplane.chassis.auth import Authenticator, InternalTokens
 from billplane.chassis.channels import Channels
 from billplane.chassis.clock import Clock
 from billplane.chassis.database import Database
@@ -61,7 +61,6 @@ class Runtime:
         self.dispatcher = Dispatcher(self, app.consumers) if app.consumers is not None else None
         self.openapi: dict[str, Any] = {}
         self.serve_open_path: Any = None
-        self.demo: Callable[[], Awaitable[Principal]] | None = None
         self.peers_in_process: dict[str, Any] = {}
         self.state: Any = None
         self._tasks: list[asyncio.Task[None]] = []

@@ -1,0 +1,181 @@
+"""Outgoing HTTP through one guard: no private address, no redirect, no endless answer."""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from billplane.chassis.errors import BillplaneError, Kind
+
+ANSWER_BYTES_MAX = 32 * 1024 * 1024
+_NETWORK = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class UrlRefused(BillplaneError):
+    """The address is one that outgoing requests may not reach."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "URL_REFUSED"
+
+
+class FetchFailed(BillplaneError):
+    """The other side cannot be reached or did not answer as it should."""
+
+    kind = Kind.UNAVAILABLE
+    reason = "FETCH_FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An answer."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Guard:
+    """Tells which addresses may be reached: public ones and those of the allow-list."""
+
+    def __init__(self, allowed: Sequence[str]) -> None:
+        self._hosts = {item.lower() for item in allowed}
+        self._networks: list[_NETWORK] = []
+        for item in allowed:
+            try:
+                self._networks.append(ipaddress.ip_network(item, strict=False))
+            except ValueError:
+                continue  # a host name
+
+    def check_url(self, url: str) -> str:
+        """Return the host of an http or https URL.
+
+        Raises: UrlRefused.
+        """
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UrlRefused(f"only http and https addresses can be fetched, not {url[:80]}")
+        if parts.username or parts.password:
+            raise UrlRefused("credentials do not belong into an address")
+        return parts.hostname
+
+    def allows(self, host: str, address: str) -> bool:
+        """Tell whether an address that a host name led to may be reached.
+
+        Source: RFC 6890's special-purpose registries, IPv4-mapped and translated forms included.
+        """
+        if host.lower() in self._hosts:
+            return True
+        found = ipaddress.ip_address(address.split("%", 1)[0])
+        if isinstance(found, ipaddress.IPv6Address):
+            embedded = found.ipv4_mapped or found.sixtofour
+            if embedded is None and found in ipaddress.ip_network("64:ff9b::/96"):
+                embedded = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
+            if embedded is not None:
+                return self.allows("", str(embedded))
+        if any(found in network for network in self._networks if network.version == found.version):
+            return True
+        return found.is_global and not found.is_multicast
+
+
+class _Resolver(AbstractResolver):
+    """Resolves once and hands over only what was checked, so that no second look-up differs."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Return the addresses of a host that may be reached.
+
+        Raises: UrlRefused when there is none.
+        """
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
+        allowed = [item for item in found if self._guard.allows(host, str(item[4][0]))]
+        if not allowed:
+            raise UrlRefused(f"{host} leads to an address that is not public")
+        return [
+            ResolveResult(
+                hostname=host,
+                host=str(item[4][0]),
+                port=port,
+                family=item[0],
+                proto=item[2],
+                flags=socket.AI_NUMERICHOST,
+            )
+            for item in allowed
+        ]
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+class HttpClient:
+    """Fetches addresses that users name."""
+
+    def __init__(self, allowed: Sequence[str], timeout_seconds: float = 20) -> None:
+        self._guard = Guard(allowed)
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, connect=5)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def fetch(
+        self,
+        url: str,
+        *,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        json: Any = None,
+    ) -> Fetched:
+        """Send one request and return the whole answer.
+
+        Raises: UrlRefused, FetchFailed.
+        """
+        host = self._guard.check_url(url)
+        self._refuse_literal(host)
+        if self._session is None:
+            connector = aiohttp.TCPConnector(resolver=_Resolver(self._guard), limit=20)
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                timeout=self._timeout,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                trust_env=False,
+            )
+        try:
+            async with self._session.request(
+                method, url, headers=headers, json=json, allow_redirects=False
+            ) as answer:
+                body = await _read(answer)
+                return Fetched(answer.status, dict(answer.headers), body)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise FetchFailed(f"{host} cannot be read: {error or type(error).__name__}") from None
+
+    def _refuse_literal(self, host: str) -> None:
+        """Check an address that needs no look-up, which the resolver therefore never sees."""
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            return
+        if not self._guard.allows(host, host):
+            raise UrlRefused(f"{host} is not a public address")
+
+    async def close(self) -> None:
+        """Close connections."""
+        if self._session is not None:
+            await self._session.close()
+
+
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
+    chunks, size = [], 0
+    async for chunk in answer.content.iter_chunked(65_536):
+        size += len(chunk)
+        if size > ANSWER_BYTES_MAX:
+            raise FetchFailed(f"the answer is longer than {ANSWER_BYTES_MAX} bytes")
+        chunks.append(chunk)
+    return b"".join(chunks)

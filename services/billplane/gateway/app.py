@@ -1,0 +1,15 @@
+"""The wiring of the gateway."""
+
+from billplane.chassis.app import ServiceApp
+from billplane.gateway.edge import Edge, open_edge
+from billplane.gateway.settings import GatewaySettings
+
+app = ServiceApp(
+    name="gateway",
+    title="API",
+    description="The one public door: credentials, limits, routing.",
+    settings=GatewaySettings,
+    front=Edge,
+    start=open_edge,
+    depends_on=["identity"],
+)

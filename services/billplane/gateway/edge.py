@@ -1,0 +1,374 @@
+"""The door: credential, limit, route; then the service, in this process or another."""
+
+import asyncio
+import json
+import time
+from importlib import resources
+from typing import Any
+
+import aiohttp
+
+from billplane.chassis import logging
+from billplane.chassis.app import Asgi, Route
+from billplane.chassis.auth import Principal
+from billplane.chassis.errors import BillplaneError, CredentialMissing
+from billplane.chassis.middleware import (
+    OPEN_PATHS,
+    Answer,
+    Limited,
+    check_length,
+    internal_error,
+    request_id_of,
+    send_problem,
+)
+from billplane.chassis.rest_app import open_response
+from billplane.chassis.runtime import Runtime
+from billplane.gateway import peers
+from billplane.gateway.cache import Limiter
+from billplane.gateway.domain import Lease, Limit
+from billplane.gateway.errors import (
+    DemoDisabled,
+    RouteNotFound,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from billplane.gateway.settings import GatewaySettings
+
+_log = logging.get("gateway")
+
+EVENTS_HEADER = b"x-billplane-events"
+_HOP_BY_HOP = frozenset(
+    {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "host"}
+)
+_DEMO_SCOPES = frozenset({"usage:read", "usage:write", "billing:read"})
+_DEMO_SECONDS = 5.0
+
+
+class Edge:
+    """The ASGI app of port 8080."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        settings: GatewaySettings = runtime.settings  # type: ignore[assignment]
+        self._runtime = runtime
+        self._settings = settings
+        self._limiter = Limiter(runtime.redis)
+        self._routes = {route.prefix: (route, service) for route, service in load_routes()}
+        self._limits = {
+            "read": Limit("reads", settings.reads_per_second, settings.reads_per_second * 10),
+            "write": Limit("writes", settings.writes_per_second, settings.writes_per_second * 10),
+            "usage": Limit(
+                "usage_events",
+                settings.usage_events_per_second,
+                settings.usage_events_per_second * 5,
+            ),
+            "login": Limit("logins", settings.logins_per_minute, settings.logins_per_minute, 60),
+        }
+        self._demo_known_at = float("-inf")
+        self._demo_disabled = False
+        self._http: aiohttp.ClientSession | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request."""
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        request_id = request_id_of(headers)
+        answer = Answer(send, request_id)
+        path = scope["path"]
+        try:
+            if path in OPEN_PATHS:
+                await (await open_response(self._runtime, path))(scope, receive, answer)
+                return
+            if self._settings.cors_origins and await self._preflight(scope, headers, answer):
+                return
+            route, service = self._route(path)
+            check_length(headers, self._settings.body_limit_bytes)
+            principal = await self._principal(route, headers)
+            lease = await self._limit(scope, route, principal)
+            answer = _Door(self, send, request_id, headers, lease, route, principal)
+            await self._forward(scope, receive, answer, service, principal, request_id)
+        except BillplaneError as error:
+            if not answer.status:
+                await send_problem(answer, error, request_id)
+        except Exception as error:
+            _log.exception("request_failed", path=path, request_id=request_id, exc_info=error)
+            if not answer.status:
+                await send_problem(answer, internal_error(), request_id)
+
+    def _route(self, path: str) -> tuple[Route, str]:
+        """Return the longest declared prefix of a path, cut at slashes and verbs."""
+        prefix = path.rstrip("/") or "/"
+        while prefix:
+            found = self._routes.get(prefix)
+            if found is not None:
+                return found
+            prefix = prefix[: max(prefix.rfind("/"), prefix.rfind(":"), 0)]
+        raise RouteNotFound(f"no service answers {path}; /docs lists what there is")
+
+    async def _principal(self, route: Route, headers: dict[bytes, bytes]) -> Principal | None:
+        authorization = headers.get(b"authorization", b"").decode("latin-1")
+        try:
+            return await self._runtime.authenticator.authenticate(
+                authorization, headers.get(b"billplane-livemode", b"") == b"true"
+            )
+        except CredentialMissing:
+            if route.public:
+                return None
+            if route.demo and self._settings.demo_tenant and not authorization:
+                return await self._demo()
+            raise
+        except BillplaneError:
+            if route.public:
+                return None
+            raise
+
+    async def _demo(self) -> Principal:
+        """Return the demo tenant's principal.
+
+        Raises: DemoDisabled once the tenant has a live key.
+        """
+        tenant = self._settings.demo_tenant
+        now = time.monotonic()
+        if now - self._demo_known_at > _DEMO_SECONDS:
+            self._demo_disabled = await peers.ensure_tenant(self._runtime, tenant)
+            self._demo_known_at = now
+        if self._demo_disabled:
+            raise DemoDisabled("this tenant has a live key: send `Authorization: Bearer <key>`")
+        return Principal("key:demo", tenant, livemode=False, scopes=_DEMO_SCOPES)
+
+    async def _limit(
+        self, scope: Any, route: Route, principal: Principal | None
+    ) -> tuple[Limit, Lease] | None:
+        if route.limit == "none" or (principal is not None and principal.unlimited):
+            return None
+        if principal is None:
+            client = scope.get("client") or ("",)
+            who, limit = str(client[0]), self._limits["login"]
+        else:
+            who = f"{principal.tenant_id}:{'live' if principal.livemode else 'test'}"
+            name: str = route.limit
+            if name in ("read_write", "login"):
+                name = "read" if scope["method"] in ("GET", "HEAD", "OPTIONS") else "write"
+            limit = self._limits[name]
+        return limit, await self._limiter.take(who, limit)
+
+    def charge(self, limit: Limit, principal: Principal | None, events: int) -> None:
+        """Count the further events that one request carried."""
+        if principal is not None and events > 1:
+            who = f"{principal.tenant_id}:{'live' if principal.livemode else 'test'}"
+            self._limiter.charge(who, limit, events - 1)
+
+    async def _forward(
+        self,
+        scope: Any,
+        receive: Any,
+        send: Any,
+        service: str,
+        principal: Principal | None,
+        request_id: str,
+    ) -> None:
+        headers = [
+            item for item in scope["headers"] if item[0] not in (b"authorization", b"x-request-id")
+        ]
+        if principal is not None:
+            token = self._runtime.tokens.mint(principal)
+            headers.append((b"authorization", b"Bearer " + token.encode()))
+        headers.append((b"x-request-id", request_id.encode()))
+        app: Asgi | None = self._runtime.peers_in_process.get(service)
+        if app is not None:
+            await app({**scope, "headers": headers}, receive, send)
+        else:
+            limited = Limited(receive, self._settings.body_limit_bytes)
+            await self._proxy(scope, limited, send, service, headers)
+
+    async def _proxy(
+        self, scope: Any, receive: Any, send: Any, service: str, headers: list[Any]
+    ) -> None:
+        """Stream the request to a service in another process and its answer back.
+
+        Raises: UpstreamUnavailable, UpstreamTimeout.
+        """
+        if self._http is None:
+            self._http = aiohttp.ClientSession(
+                auto_decompress=False,
+                timeout=aiohttp.ClientTimeout(total=self._settings.upstream_timeout_seconds),
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        host = service.replace("_", "-")
+        query = scope.get("query_string", b"").decode("latin-1")
+        url = f"http://{host}:{self._settings.upstream_port}{scope['path']}"
+        names = [
+            (name.decode("latin-1"), value.decode("latin-1"))
+            for name, value in headers
+            if name.decode("latin-1") not in _HOP_BY_HOP
+        ]
+        try:
+            async with self._http.request(
+                scope["method"],
+                url + (f"?{query}" if query else ""),
+                headers=names,
+                data=_body(receive),
+                allow_redirects=False,
+            ) as upstream:
+                await send(
+                    {
+                        "type": "http.response.start",
+                        "status": upstream.status,
+                        "headers": [
+                            (name.lower().encode(), value.encode("latin-1"))
+                            for name, value in upstream.headers.items()
+                            if name.lower() not in _HOP_BY_HOP
+                        ],
+                    }
+                )
+                async for chunk in upstream.content.iter_chunked(65_536):
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                await send({"type": "http.response.body", "body": b""})
+        except TimeoutError:
+            raise UpstreamTimeout(f"{service} did not answer in time") from None
+        except aiohttp.ClientConnectionError:
+            raise UpstreamUnavailable(
+                f"{service} cannot be reached", retry_after_seconds=1
+            ) from None
+
+    async def _preflight(self, scope: Any, headers: dict[bytes, bytes], send: Any) -> bool:
+        """Answer a CORS preflight; True when it was one."""
+        asked = headers.get(b"access-control-request-method")
+        if scope["method"] != "OPTIONS" or asked is None:
+            return False
+        allowed = [
+            *self.cors(headers),
+            (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),
+            (
+                b"access-control-allow-headers",
+                headers.get(b"access-control-request-headers", b"authorization, content-type"),
+            ),
+            (b"access-control-max-age", b"600"),
+        ]
+        await send({"type": "http.response.start", "status": 204, "headers": allowed})
+        await send({"type": "http.response.body", "body": b""})
+        return True
+
+    def cors(self, headers: dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:
+        """Return the headers that let a page of an allowed origin read the answer."""
+        origin = headers.get(b"origin")
+        allowed = self._settings.cors_origins
+        if origin is None or ("*" not in allowed and origin.decode("latin-1") not in allowed):
+            return []
+        return [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
+
+    def prepare_soon(self) -> None:
+        """Make the demo tenant as soon as identity answers."""
+        self._preparing = asyncio.create_task(self._prepare())
+
+    async def close(self) -> None:
+        """Close connections to other processes."""
+        self._preparing.cancel()
+        if self._http is not None:
+            await self._http.close()
+
+    async def _prepare(self) -> None:
+        if self._settings.demo_tenant:
+            try:
+                await self._demo()
+            except BillplaneError as error:
+                _log.info("demo_tenant_waits", reason=error.reason)
+
+
+class _Door(Answer):
+    """Adds the limit's and CORS' headers, and takes internal ones away."""
+
+    def __init__(
+        self,
+        edge: Edge,
+        send: Any,
+        request_id: str,
+        headers: dict[bytes, bytes],
+        lease: tuple[Limit, Lease] | None,
+        route: Route,
+        principal: Principal | None,
+    ) -> None:
+        super().__init__(send, request_id)
+        self._edge = edge
+        self._asked = headers
+        self._lease = lease
+        self._route = route
+        self._principal = principal
+
+    async def __call__(self, message: Any) -> None:
+        if message["type"] == "http.response.start":
+            headers = list(message.get("headers", ()))
+            if self._lease is not None:
+                limit, lease = self._lease
+                if self._route.limit == "usage":
+                    events = dict(headers).get(EVENTS_HEADER, b"1")
+                    headers = [item for item in headers if item[0] != EVENTS_HEADER]
+                    self._edge.charge(limit, self._principal, int(events))
+                headers += [
+                    (b"ratelimit-limit", str(limit.rate).encode()),
+                    (b"ratelimit-remaining", str(max(0, lease.left + lease.remaining)).encode()),
+                    (b"ratelimit-reset", str(max(0, round(lease.reset_seconds))).encode()),
+                ]
+            headers += self._edge.cors(self._asked)
+            message = {**message, "headers": headers}
+        await super().__call__(message)
+
+
+async def _body(receive: Any) -> Any:
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return
+        if message.get("body"):
+            yield message["body"]
+        if not message.get("more_body"):
+            return
+
+
+def load_routes() -> list[tuple[Route, str]]:
+    """Read the routing table, which is generated from the services' declarations."""
+    text = (resources.files("billplane.gateway") / "data" / "routes.json").read_text("utf-8")
+    return [
+        (
+            Route(row["prefix"], row["limit"], public=row["public"], demo=row["demo"]),
+            row["service"],
+        )
+        for row in json.loads(text)
+    ]
+
+
+def merged(documents: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Merge the OpenAPI documents of services; schemas get their service's name in front."""
+    paths: dict[str, Any] = {}
+    schemas: dict[str, Any] = {}
+    for service, document in sorted(documents.items()):
+        text = json.dumps(document)
+        own = document.get("components", {}).get("schemas", {})
+        for name in own:
+            text = text.replace(
+                f'"#/components/schemas/{name}"', f'"#/components/schemas/{service}.{name}"'
+            )
+        renamed = json.loads(text)
+        paths.update(renamed.get("paths", {}))
+        for name, schema in renamed.get("components", {}).get("schemas", {}).items():
+            schemas[f"{service}.{name}"] = schema
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Billplane", "version": "v1", "description": "Every service."},
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+async def open_edge(runtime: Runtime) -> Edge:
+    """Finish the door once every service of the process is there."""
+    edge: Edge = runtime.peers_in_process["gateway"]
+    documents = {
+        name: app.openapi
+        for name, app in runtime.peers_in_process.items()
+        if getattr(app, "openapi", None)
+    }
+    runtime.openapi = merged(documents)
+    edge.prepare_soon()
+    return edge
