@@ -1,4 +1,4 @@
-"""python -m billplane.laptop up|down|status|exec: one JSON event a line on standard output."""
+"""python -m billplane.laptop COMMAND: one JSON event a line on standard output."""
 
 import argparse
 import json
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from billplane.laptop import commands
+from billplane.laptop.doctor import examine
 from billplane.laptop.errors import AlreadyRunningError, LaptopError
 from billplane.laptop.home import LaptopHome
 from billplane.laptop.plan import platform_plan
@@ -25,6 +26,10 @@ def main(arguments: list[str] | None = None) -> int:
         home = LaptopHome.open(parsed.home, parsed.port_offset)
         return _run(home, parsed)
     except LaptopError as error:
+        if parsed.command in {"exec", "psql"}:
+            # Their output is the program's own.
+            sys.stderr.write(f"Error: {error}\n")
+            return EXIT_NOT_RUNNING
         report("failed", {"detail": str(error)})
         return EXIT_FAILED
     except KeyboardInterrupt:
@@ -50,8 +55,13 @@ def _run(home: LaptopHome, parsed: argparse.Namespace) -> int:
         described = commands.status(home)
         report("status", described)
         return EXIT_OK if described["running"] else EXIT_NOT_RUNNING
+    elif parsed.command == "doctor":
+        report("doctor", {"checks": examine(home)})
+    elif parsed.command == "psql":
+        commands.read_only_psql(_as_running(home), parsed.service, parsed.arguments)
     else:
-        return commands.run_with_settings(_as_running(home), parsed.arguments)
+        arguments = parsed.arguments[1:] if parsed.arguments[:1] == ["--"] else parsed.arguments
+        commands.run_with_settings(_as_running(home), arguments)
     return EXIT_OK
 
 
@@ -82,6 +92,10 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--foreground", action="store_true", help="stay, until Ctrl-C")
     subparsers.add_parser("down", help="stop it and leave nothing running")
     subparsers.add_parser("status", help="say what runs")
+    subparsers.add_parser("doctor", help="say what is missing and how to fix it")
+    psql = subparsers.add_parser("psql", help="open a read-only connection to a service's data")
+    psql.add_argument("service")
+    psql.add_argument("arguments", nargs=argparse.REMAINDER)
     execute = subparsers.add_parser("exec", help="run `python -m billplane …` with its settings")
     execute.add_argument("arguments", nargs=argparse.REMAINDER)
     return parser

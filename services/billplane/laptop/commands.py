@@ -1,18 +1,22 @@
-"""`up`, `down`, `status` and `exec`: what the command line asks of a laptop platform.
+"""`up`, `down`, `status`, `psql` and `exec`: what the command line asks of a laptop platform.
 
 Each reports events, a name and its fields, to whoever called; the caller decides how they look.
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NoReturn
+from urllib.parse import parse_qsl, unquote, urlsplit
 
+from billplane.laptop.binaries import find_postgres
 from billplane.laptop.errors import LaptopError
 from billplane.laptop.home import LaptopHome
 from billplane.laptop.plan import Plan, administrator_environment
+from billplane.laptop.postgres import PostgresServer
 from billplane.laptop.processes import ProcessIdentity, python_command
 from billplane.laptop.state import (
     FAILED,
@@ -22,12 +26,14 @@ from billplane.laptop.state import (
     living_supervisor,
     supervisor_lock,
 )
-from billplane.laptop.supervisor import Supervisor
+from billplane.laptop.supervisor import STAMP, Supervisor
 
 UP_TIMEOUT_SECONDS = 180.0
 # Longer than the graces of all parts together, so that a stop is not cut short.
 DOWN_TIMEOUT_SECONDS = 90.0
 POLL_SECONDS = 0.05
+
+DATABASE_SETTING = "BILLPLANE_DATABASE_URL"
 
 Report = Callable[[str, dict[str, Any]], None]
 
@@ -100,26 +106,74 @@ def status(home: LaptopHome) -> dict[str, Any]:
     return described
 
 
-def run_with_settings(home: LaptopHome, arguments: list[str]) -> int:
-    """Run `python -m billplane …` with the settings of the platform on this home.
+def run_with_settings(home: LaptopHome, arguments: list[str]) -> NoReturn:
+    """Become `python -m billplane …` with the settings of the platform on this home.
 
     An address of a database that the caller has set stands: then it is not this home's platform
     that is meant.
     Raises: LaptopError when that platform does not run.
     """
     environment = dict(os.environ)
-    if not os.environ.get("BILLPLANE_DATABASE_URL"):
-        if living_supervisor(home) is None:
-            raise LaptopError(
-                f"No platform runs on {home.path}. Start it with `billplane up`, or set "
-                "BILLPLANE_DATABASE_URL to the database of another one."
-            )
+    if not os.environ.get(DATABASE_SETTING):
+        _require_running(home)
         environment = administrator_environment(home)
-    if arguments[:1] == ["migrate"]:
-        # A schema moved by hand is looked at again by the next start.
-        (home.postgres_directory / "steps.done").unlink(missing_ok=True)
+        if arguments[:1] == ["migrate"]:
+            # A schema moved by hand is looked at again by the next start.
+            (home.postgres_directory / STAMP).unlink(missing_ok=True)
     command = python_command("billplane", *arguments)
     os.execve(command[0], command, environment)  # noqa: S606
+
+
+def read_only_psql(home: LaptopHome, service: str, arguments: list[str]) -> NoReturn:
+    """Become psql as the reader of one service's schema, in transactions that cannot write.
+
+    Raises: LaptopError when there is neither a platform nor a psql.
+    """
+    url = os.environ.get(DATABASE_SETTING, "")
+    if not url:
+        _require_running(home)
+        url = PostgresServer(home).url()
+    program = _psql(home)
+    settings = {
+        "role": f"{service}_reader",
+        "search_path": service,
+        "default_transaction_read_only": "on",
+    }
+    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
+    # The address in the environment, since the password would be seen in the list of processes.
+    environment = {**os.environ, **_connection(url), "PGOPTIONS": options}
+    os.execve(program, [program, *arguments], environment)  # noqa: S606
+
+
+def _connection(url: str) -> dict[str, str]:
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    return {
+        "PGHOST": parts.hostname or "",
+        "PGPORT": str(parts.port or 5432),
+        "PGUSER": unquote(parts.username or ""),
+        "PGPASSWORD": unquote(parts.password or ""),
+        "PGDATABASE": parts.path.strip("/"),
+        **({"PGSSLMODE": query["sslmode"]} if "sslmode" in query else {}),
+    }
+
+
+def _psql(home: LaptopHome) -> str:
+    installed = shutil.which("psql")
+    if installed:
+        return installed
+    found = find_postgres(home.binaries_directory) / "psql"
+    if not found.exists():
+        raise LaptopError("psql is not installed. Install your system's PostgreSQL client.")
+    return str(found)
+
+
+def _require_running(home: LaptopHome) -> None:
+    if living_supervisor(home) is None:
+        raise LaptopError(
+            f"No platform runs on {home.path}. Start it with `billplane up`, or set "
+            f"{DATABASE_SETTING} to the database of another one."
+        )
 
 
 def _spawn(home: LaptopHome, command: list[str]) -> subprocess.Popen[bytes]:

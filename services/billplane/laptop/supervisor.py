@@ -26,6 +26,8 @@ from billplane.laptop.state import (
 from billplane.laptop.valkey import ValkeyServer
 
 POLL_SECONDS = 0.1
+# Names what the steps were run for; in the directory of the data that it speaks of.
+STAMP = "steps.done"
 DELAY_FIRST_SECONDS = 0.2
 DELAY_MAX_SECONDS = 10.0
 # A process that ran for so long was well, and its next death counts as its first.
@@ -155,8 +157,7 @@ class Supervisor:
 
         Raises: ServerStartError with the step's own words.
         """
-        # Beside the data that it speaks of: who removes that directory removes this file.
-        stamp = self._home.postgres_directory / "steps.done"
+        stamp = self._home.postgres_directory / STAMP
         if self._plan.fingerprint and _read(stamp) == self._plan.fingerprint:
             return
         for step in self._plan.steps:

@@ -1,0 +1,147 @@
+"""Read manifests far enough to file them: kind, name and namespace; the operator reads the rest."""
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from billplane_cli.errors import CliError
+from billplane_cli.exit_codes import ExitCode
+
+API_VERSION = "billplane.io/v1alpha1"
+# Each kind by every name that kubectl takes for it.
+KIND_NAMES = {
+    "BillingPlan": ("billingplan", "billingplans", "bplan", "plan", "plans"),
+    "ExchangeRateFeed": ("exchangeratefeed", "exchangeratefeeds", "fxfeed", "feed", "feeds"),
+    "Meter": ("meter", "meters"),
+    "UtilityProvider": ("utilityprovider", "utilityproviders", "uprov", "provider", "providers"),
+}
+_NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_SUFFIXES = {".yaml", ".yml", ".json"}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One resource as it was written."""
+
+    kind: str
+    name: str
+    namespace: str | None
+    text: str
+    source: str
+
+
+def read_manifests(paths: list[str]) -> list[Manifest]:
+    """Read files, directories and `-` for standard input; a `List` is taken apart.
+
+    Raises: CliError naming the file and what is wrong with it.
+    """
+    manifests = [manifest for path in paths for manifest in _read(path)]
+    seen: dict[tuple[str, str | None, str], str] = {}
+    for manifest in manifests:
+        key = (manifest.kind, manifest.namespace, manifest.name)
+        if key in seen:
+            raise _invalid(
+                manifest.source,
+                f"{manifest.kind} {manifest.name} stands in {seen[key]} already",
+            )
+        seen[key] = manifest.source
+    if not manifests:
+        raise _invalid(", ".join(paths), "there is no manifest in it")
+    return manifests
+
+
+def kind_of(word: str) -> str:
+    """Find the kind that a word names by its name, plural or short name.
+
+    Raises: CliError.
+    """
+    for kind, words in KIND_NAMES.items():
+        if word.lower() in words:
+            return kind
+    raise CliError(
+        f"There is no kind {word!r}.",
+        hint=f"The kinds are {', '.join(KIND_NAMES)}.",
+        exit_code=ExitCode.USAGE,
+    )
+
+
+def check_name(name: str, what: str) -> str:
+    """Check that a name is one, since it becomes part of a path.
+
+    Raises: CliError.
+    """
+    if not _NAME.fullmatch(name):
+        raise CliError(
+            f"{what} {name!r} is not 1 to 63 lower-case letters, digits and hyphens.",
+            exit_code=ExitCode.INVALID,
+        )
+    return name
+
+
+def _read(path: str) -> Iterator[Manifest]:
+    if path == "-":
+        yield from _split(sys.stdin.read(), "standard input")
+        return
+    found = Path(path)
+    if found.is_dir():
+        files = sorted(file for file in found.rglob("*") if file.suffix in _SUFFIXES)
+    else:
+        files = [found]
+    for file in files:
+        try:
+            text = file.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise CliError(f"{file} cannot be read: {error}.") from error
+        yield from _split(text, str(file))
+
+
+def _split(text: str, source: str) -> Iterator[Manifest]:
+    try:
+        documents = list(yaml.compose_all(text, yaml.SafeLoader))
+    except yaml.YAMLError as error:
+        raise _invalid(source, str(error)) from error
+    for document in documents:
+        if document is None:
+            continue
+        fields = _mapping(document, source)
+        if _scalar(fields.get("kind")) == "List":
+            items = fields.get("items")
+            for item in items.value if isinstance(items, yaml.SequenceNode) else []:
+                yield _manifest(item, yaml.serialize(item), source)
+        else:
+            # As it was written: what a number or a date is, is the operator's to say.
+            written = text[document.start_mark.index : document.end_mark.index]
+            yield _manifest(document, written.rstrip() + "\n", source)
+
+
+def _manifest(node: yaml.Node, text: str, source: str) -> Manifest:
+    fields = _mapping(node, source)
+    version, kind = _scalar(fields.get("apiVersion")), _scalar(fields.get("kind"))
+    if version != API_VERSION:
+        raise _invalid(source, f"apiVersion is {version!r}, not {API_VERSION}")
+    if kind not in KIND_NAMES:
+        raise _invalid(source, f"kind is {kind!r}, not one of {', '.join(KIND_NAMES)}")
+    metadata = _mapping(fields.get("metadata"), source)
+    name, namespace = _scalar(metadata.get("name")), _scalar(metadata.get("namespace"))
+    check_name(name, f"{source}: the name of a {kind}")
+    if namespace:
+        check_name(namespace, f"{source}: the namespace of {kind} {name}")
+    return Manifest(kind, name, namespace or None, text, source)
+
+
+def _mapping(node: yaml.Node | None, source: str) -> dict[str, yaml.Node]:
+    if not isinstance(node, yaml.MappingNode):
+        raise _invalid(source, "a manifest is an object with apiVersion, kind, metadata and spec")
+    return {_scalar(key): value for key, value in node.value}
+
+
+def _scalar(node: yaml.Node | None) -> str:
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
+
+
+def _invalid(source: str, problem: str) -> CliError:
+    return CliError(f"{source}: {problem}.", exit_code=ExitCode.INVALID)
