@@ -50,6 +50,7 @@ class ApiError(CliError):
         self.status = status
         self.reason = str(problem.get("reason") or "")
         self.field = problem.get("field")
+        self.detail = str(problem.get("detail") or "")
         self.errors: Sequence[Mapping[str, Any]] = problem.get("errors") or ()
         self.request_id = problem.get("request_id")
         super().__init__(

@@ -275,13 +275,13 @@ def _refusals(error: ApiError, count: int) -> dict[int, Rejection] | None:
                 0,
                 str(item.get("reason") or error.reason),
                 str(item.get("field") or ""),
-                str(item.get("detail") or error.message),
+                str(item.get("detail") or error.detail),
             )
             found.setdefault(index, told)
     if found:
         return found
     if count == 1:
-        return {0: Rejection(0, error.reason, str(error.field or ""), error.message)}
+        return {0: Rejection(0, error.reason, str(error.field or ""), error.detail)}
     return None
 
 

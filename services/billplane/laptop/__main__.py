@@ -9,7 +9,7 @@ from typing import Any
 from billplane.laptop import commands
 from billplane.laptop.doctor import examine
 from billplane.laptop.errors import AlreadyRunningError, LaptopError
-from billplane.laptop.home import LaptopHome
+from billplane.laptop.home import LaptopHome, default_home
 from billplane.laptop.plan import platform_plan
 from billplane.laptop.processes import python_command
 from billplane.laptop.state import SupervisorState, living_supervisor
@@ -23,6 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command and answer its exit code."""
     parsed = _parser().parse_args(arguments)
     try:
+        if parsed.command == "status" and not (parsed.home or default_home()).exists():
+            report("status", commands.never_started(parsed.home or default_home()))
+            return EXIT_NOT_RUNNING
         home = LaptopHome.open(parsed.home, parsed.port_offset)
         return _run(home, parsed)
     except LaptopError as error:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -104,6 +105,12 @@ def status(home: LaptopHome) -> dict[str, Any]:
         "parts": [vars(part) for part in state.parts] if state and running else [],
     }
     return described
+
+
+def never_started(path: Path) -> dict[str, Any]:
+    """Describe a home that is not there, without making it; the shape is that of `status`."""
+    described = {"running": False, "phase": "never started", "home": str(path)}
+    return {**described, "url": "", "message": "", "parts": []}
 
 
 def run_with_settings(home: LaptopHome, arguments: list[str]) -> NoReturn:
