@@ -5,6 +5,8 @@ from importlib import import_module
 from billplane.chassis.app import ServiceApp
 
 SERVICES = (
+    "discount",
+    "exchange_rate",
     "gateway",
     "identity",
     "tax",

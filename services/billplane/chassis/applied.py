@@ -197,7 +197,8 @@ async def apply(
         raise SpecHashDiffers(f"the hash of this spec is {wanted}", field="spec_hash")
     row = await by_uid(tx, table, application.uid)
     if row is None:
-        row = table(
+        row = _new(
+            table,
             tenant_id=tx.tenant_id,
             id=ids.new(prefix),
             name=application.name,
@@ -271,7 +272,8 @@ async def create(
     Raises: Invalid, NameTaken.
     """
     parsed = parse_spec(kind, spec)
-    row = table(
+    row = _new(
+        table,
         tenant_id=tx.tenant_id,
         id=ids.new(prefix),
         name=name,
@@ -288,6 +290,13 @@ async def create(
     )
     await add_named(tx, row)
     return row, parsed
+
+
+def _new(table: type[Row], **values: Any) -> Row:
+    row = table()
+    for name, value in values.items():
+        setattr(row, name, value)
+    return row
 
 
 async def add_named(tx: Transaction, row: AppliedColumns) -> None:

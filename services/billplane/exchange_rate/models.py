@@ -1,0 +1,44 @@
+"""Tables of exchange_rate."""
+
+from datetime import date, datetime
+from decimal import Decimal
+
+from sqlalchemy import Numeric
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from billplane.chassis.applied import AppliedColumns
+from billplane.chassis.database import COLUMN_TYPES, service_metadata
+
+
+class Base(DeclarativeBase):
+    """Tables of the schema `exchange_rate`."""
+
+    metadata = service_metadata("exchange_rate")
+    type_annotation_map = COLUMN_TYPES
+
+
+class FeedRow(AppliedColumns, Base):
+    """A feed and what its last fetch brought."""
+
+    __tablename__ = "feeds"
+
+    last_success_at: Mapped[datetime | None]
+    next_refresh_at: Mapped[datetime | None]
+    last_error: Mapped[str]
+    stale_told: Mapped[bool]
+
+
+class RateRow(Base):
+    """Units of quote for one unit of base, on one date."""
+
+    __tablename__ = "rates"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    feed_id: Mapped[str]
+    base: Mapped[str]
+    quote: Mapped[str]
+    rate: Mapped[Decimal] = mapped_column(Numeric(40, 18))
+    as_of: Mapped[date]
+    held_back: Mapped[bool]
+    fetched_at: Mapped[datetime]

@@ -1,0 +1,159 @@
+"""REST of exchange_rate."""
+
+from datetime import date
+
+from fastapi import Response
+
+from billplane.chassis.rest import Caller, Here, PageQuery, Reader, Writer, listing, router
+from billplane.exchange_rate import schemas
+from billplane.exchange_rate.domain import rate_text
+from billplane.exchange_rate.models import RateRow
+from billplane.exchange_rate.service import feeds, rates
+from billplane.money import CURRENCY_CODES, CurrencyCode, currency_name, minor_units
+
+rest = router(tags=["exchange_rate"])
+
+
+@rest.post("/v1/exchange_rate_feeds", status_code=201)
+async def create_feed(body: schemas.FeedBody, tx: Writer, response: Response) -> schemas.Feed:
+    """Create a feed."""
+    found = await feeds.create_feed(tx, body.name, body.spec)
+    response.headers["Location"] = f"/v1/exchange_rate_feeds/{found.row.id}"
+    return _feed(found)
+
+
+@rest.get("/v1/exchange_rate_feeds")
+async def list_feeds(tx: Reader, page: PageQuery) -> schemas.FeedList:
+    """List feeds."""
+    found, cursor = await feeds.list_feeds(tx, page)
+    return schemas.FeedList(**listing([_feed(item) for item in found], cursor))
+
+
+@rest.post("/v1/exchange_rate_feeds/{feed}:refresh")
+async def refresh_feed(feed: str, runtime: Here, caller: Caller) -> schemas.Refreshed:
+    """Fetch a feed now."""
+    found, refreshed = await feeds.refresh_feed(runtime, caller, feed)
+    return schemas.Refreshed(
+        feed=_feed(found), added=refreshed.added, held_back=refreshed.held_back
+    )
+
+
+@rest.get("/v1/exchange_rate_feeds/{feed}")
+async def get_feed(feed: str, tx: Reader) -> schemas.Feed:
+    """Return a feed by id or name."""
+    return _feed(await feeds.get_feed(tx, feed))
+
+
+@rest.patch("/v1/exchange_rate_feeds/{feed}")
+async def change_feed(feed: str, body: schemas.FeedPatch, tx: Writer) -> schemas.Feed:
+    """Merge a patch into a feed's spec."""
+    return _feed(await feeds.change_feed(tx, feed, body.spec))
+
+
+@rest.delete("/v1/exchange_rate_feeds/{feed}", status_code=204)
+async def delete_feed(feed: str, tx: Writer) -> None:
+    """Stop a feed; its rates stay."""
+    await feeds.delete_feed(tx, feed)
+
+
+@rest.get("/v1/exchange_rates")
+async def list_rates(
+    tx: Reader,
+    page: PageQuery,
+    feed: str | None = None,
+    base: str | None = None,
+    quote: str | None = None,
+    as_of: date | None = None,
+) -> schemas.RateList:
+    """List stored rates."""
+    rows, cursor = await rates.list_rates(tx, page, feed=feed, base=base, quote=quote, as_of=as_of)
+    return schemas.RateList(**listing([_stored(row) for row in rows], cursor))
+
+
+@rest.get("/v1/exchange_rates/{base}/{quote}")
+async def get_rate(
+    base: str, quote: str, tx: Reader, as_of: date | None = None, feed: str | None = None
+) -> schemas.Rate:
+    """Return the rate of a pair as of a date."""
+    return _rate(await rates.get_rate(tx, base=base, quote=quote, as_of=as_of, feed=feed))
+
+
+@rest.post("/v1/exchange_rates:convert")
+async def convert(body: schemas.ConvertBody, tx: Reader) -> schemas.Converted:
+    """Convert an amount as of a date."""
+    converted = await rates.convert(
+        tx,
+        amount_minor=body.amount_minor,
+        from_currency=body.currency_code,
+        to_currency=body.to,
+        as_of=body.as_of,
+        rounding=body.rounding,
+        feed=body.feed,
+    )
+    return schemas.Converted(
+        amount_minor=converted.amount_minor,
+        currency_code=converted.currency,
+        exact_amount=f"{converted.exact_minor:f}",
+        rate=_rate(converted.found),
+    )
+
+
+@rest.get("/v1/currencies")
+async def list_currencies(tx: Reader) -> schemas.CurrencyList:
+    """List the currencies of ISO 4217."""
+    tx.authorize("exchange_rates:read")
+    data = [
+        schemas.CurrencyInfo(
+            code=code,
+            name=currency_name(CurrencyCode(code)),
+            minor_units=minor_units(CurrencyCode(code)),
+        )
+        for code in sorted(CURRENCY_CODES)
+    ]
+    return schemas.CurrencyList(data=data)
+
+
+def _feed(found: feeds.FeedView) -> schemas.Feed:
+    row = found.row
+    return schemas.Feed(
+        id=row.id,
+        name=row.name,
+        origin=row.origin,
+        version=row.version,
+        spec_hash=found.spec_hash,
+        spec=row.spec,
+        as_of=found.as_of,
+        rate_count=found.rate_count,
+        stale=found.stale,
+        last_success_at=row.last_success_at,
+        next_refresh_at=row.next_refresh_at,
+        last_error=row.last_error,
+        created_at=row.created_at,
+    )
+
+
+def _stored(row: RateRow) -> schemas.StoredRate:
+    return schemas.StoredRate(
+        id=row.id,
+        feed_id=row.feed_id,
+        base=row.base,
+        quote=row.quote,
+        rate=f"{row.rate.normalize():f}",
+        as_of=row.as_of,
+        held_back=row.held_back,
+        fetched_at=row.fetched_at,
+    )
+
+
+def _rate(found: rates.FoundRate) -> schemas.Rate:
+    rate = found.rate
+    return schemas.Rate(
+        base=rate.base,
+        quote=rate.quote,
+        rate=rate_text(rate),
+        as_of=rate.as_of,
+        rate_ids=list(rate.ids),
+        stale=found.stale,
+        feed=found.feed,
+        source=found.source,
+    )

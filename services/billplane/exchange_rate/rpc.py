@@ -1,0 +1,202 @@
+"""gRPC of exchange_rate."""
+
+import json
+from datetime import date
+
+from billplane.chassis.applied import application_of
+from billplane.chassis.database import ReadTransaction, Transaction
+from billplane.chassis.errors import FieldError, Invalid
+from billplane.chassis.rest import Page
+from billplane.chassis.rpc import Call, Rpc, from_timestamp, to_timestamp
+from billplane.exchange_rate.domain import rate_text
+from billplane.exchange_rate.service import feeds, rates
+from billplane.money import CURRENCY_CODES, CurrencyCode, currency_name, minor_units
+from billplane.protos.exchange_rate.v1 import exchange_rate_pb2 as pb
+
+rpc = Rpc(pb.DESCRIPTOR.services_by_name["ExchangeRateService"])
+
+
+@rpc.write
+async def ApplyFeed(tx: Transaction, request: pb.ApplyFeedRequest) -> pb.ApplyFeedResponse:
+    """Make the service run a feed's spec."""
+    found = await feeds.apply_feed(tx, application_of(request))
+    return pb.ApplyFeedResponse(
+        id=found.row.id, version=found.row.version, spec_hash=found.spec_hash
+    )
+
+
+@rpc.write
+async def RemoveFeed(tx: Transaction, request: pb.RemoveFeedRequest) -> pb.RemoveFeedResponse:
+    """Stop a feed whose resource is gone."""
+    await feeds.remove_feed(tx, request.uid, request.generation, request.epoch)
+    return pb.RemoveFeedResponse()
+
+
+@rpc.read
+async def ListApplied(
+    tx: ReadTransaction, request: pb.ListAppliedRequest
+) -> pb.ListAppliedResponse:
+    """List what the operator applied."""
+    tx.require_internal()
+    page = Page.of(request.page_size, request.page_token)
+    found, cursor = await feeds.list_feeds(tx, page, origin="resource")
+    return pb.ListAppliedResponse(
+        applied=[
+            pb.Applied(
+                uid=item.row.uid or "",
+                namespace=item.row.namespace or "",
+                name=item.row.name,
+                generation=item.row.generation,
+                epoch=item.row.epoch,
+                spec_hash=item.spec_hash,
+                id=item.row.id,
+            )
+            for item in found
+        ],
+        next_page_token=cursor or "",
+    )
+
+
+@rpc.write
+async def CreateFeed(tx: Transaction, request: pb.CreateFeedRequest) -> pb.CreateFeedResponse:
+    """Create a feed by the API."""
+    try:
+        spec = json.loads(request.spec_json)
+    except (ValueError, RecursionError):
+        raise Invalid([FieldError("spec_json", "BODY_MALFORMED", "not JSON")]) from None
+    return pb.CreateFeedResponse(feed=_feed(await feeds.create_feed(tx, request.name, spec)))
+
+
+@rpc.read
+async def GetFeed(tx: ReadTransaction, request: pb.GetFeedRequest) -> pb.GetFeedResponse:
+    """Return one feed."""
+    return pb.GetFeedResponse(feed=_feed(await feeds.get_feed(tx, request.id)))
+
+
+@rpc.steps
+async def RefreshFeed(call: Call, request: pb.RefreshFeedRequest) -> pb.RefreshFeedResponse:
+    """Fetch a feed now."""
+    found, refreshed = await feeds.refresh_feed(call.runtime, call.principal, request.id)
+    return pb.RefreshFeedResponse(
+        feed=_feed(found), added=refreshed.added, held_back=refreshed.held_back
+    )
+
+
+@rpc.read
+async def GetRate(tx: ReadTransaction, request: pb.GetRateRequest) -> pb.GetRateResponse:
+    """Return the rate of a pair as of a date."""
+    found = await rates.get_rate(
+        tx,
+        base=request.base,
+        quote=request.quote,
+        as_of=_day(request.as_of),
+        feed=request.feed or None,
+        at=from_timestamp(request, "at"),
+    )
+    return pb.GetRateResponse(rate=_rate(found))
+
+
+@rpc.read
+async def Convert(tx: ReadTransaction, request: pb.ConvertRequest) -> pb.ConvertResponse:
+    """Convert an amount as of a date."""
+    converted = await rates.convert(
+        tx,
+        amount_minor=request.amount_minor,
+        from_currency=request.currency_code,
+        to_currency=request.to,
+        as_of=_day(request.as_of),
+        rounding=request.rounding,
+        feed=request.feed or None,
+        at=from_timestamp(request, "at"),
+    )
+    return pb.ConvertResponse(
+        amount_minor=converted.amount_minor,
+        currency_code=converted.currency,
+        exact_amount=f"{converted.exact_minor:f}",
+        rate=_rate(converted.found),
+    )
+
+
+@rpc.read
+async def ListRates(tx: ReadTransaction, request: pb.ListRatesRequest) -> pb.ListRatesResponse:
+    """List stored rates."""
+    rows, cursor = await rates.list_rates(
+        tx,
+        Page.of(request.page_size, request.page_token),
+        feed=request.feed or None,
+        base=request.base or None,
+        quote=request.quote or None,
+        as_of=_day(request.as_of),
+    )
+    return pb.ListRatesResponse(
+        rates=[
+            pb.Rate(
+                base=row.base,
+                quote=row.quote,
+                rate=f"{row.rate.normalize():f}",
+                as_of=row.as_of.isoformat(),
+                rate_ids=[row.id],
+            )
+            for row in rows
+        ],
+        next_page_token=cursor or "",
+    )
+
+
+@rpc.read
+async def ListCurrencies(
+    tx: ReadTransaction, _request: pb.ListCurrenciesRequest
+) -> pb.ListCurrenciesResponse:
+    """List the currencies of ISO 4217."""
+    tx.authorize("exchange_rates:read")
+    return pb.ListCurrenciesResponse(
+        currencies=[
+            pb.Currency(
+                code=code,
+                name=currency_name(CurrencyCode(code)),
+                minor_units=minor_units(CurrencyCode(code)),
+            )
+            for code in sorted(CURRENCY_CODES)
+        ]
+    )
+
+
+def _day(text: str) -> date | None:
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Invalid([FieldError("as_of", "FIELD_INVALID", "expected YYYY-MM-DD")]) from None
+
+
+def _rate(found: rates.FoundRate) -> pb.Rate:
+    return pb.Rate(
+        base=found.rate.base,
+        quote=found.rate.quote,
+        rate=rate_text(found.rate),
+        as_of=found.rate.as_of.isoformat(),
+        rate_ids=found.rate.ids,
+        stale=found.stale,
+        feed=found.feed,
+        source=found.source,
+    )
+
+
+def _feed(found: feeds.FeedView) -> pb.Feed:
+    row = found.row
+    return pb.Feed(
+        id=row.id,
+        name=row.name,
+        origin=row.origin,
+        version=row.version,
+        spec_hash=found.spec_hash,
+        spec_json=json.dumps(row.spec),
+        as_of=found.as_of.isoformat() if found.as_of else "",
+        rate_count=found.rate_count,
+        stale=found.stale,
+        last_success_at=to_timestamp(row.last_success_at),
+        next_refresh_at=to_timestamp(row.next_refresh_at),
+        last_error=row.last_error,
+        created_at=to_timestamp(row.created_at),
+    )

@@ -1,0 +1,1 @@
+"""Use cases of exchange_rate: feeds and their refreshes, rates and conversions."""
