@@ -1,0 +1,17 @@
+"""What discount refuses."""
+
+from billplane.chassis.errors import BillplaneError, Kind
+
+
+class CouponNotFound(BillplaneError):
+    """No such coupon."""
+
+    kind = Kind.NOT_FOUND
+    reason = "COUPON_NOT_FOUND"
+
+
+class CouponCodeTaken(BillplaneError):
+    """Another coupon of the tenant and mode has the code, in whatever case."""
+
+    kind = Kind.ALREADY_EXISTS
+    reason = "COUPON_CODE_TAKEN"
