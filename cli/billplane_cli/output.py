@@ -84,7 +84,7 @@ class Output:
             text = column.of(value)
             if text:
                 table.add_row(escape(column.heading), escape(text))
-        self._out.print(table)
+        self._print_table(table)
 
     def show_list(
         self,
@@ -103,7 +103,7 @@ class Output:
         for row in rows:
             table.add_row(*[escape(column.of(row)) for column in columns])
         if table.row_count:
-            self._out.print(table)
+            self._print_table(table)
         else:
             self.say(empty)
 
@@ -157,6 +157,15 @@ class Output:
         with Progress(*columns, console=self._err, disable=not shown, transient=True) as bar:
             task = bar.add_task(text, total=total, note="")
             yield lambda completed, note: bar.update(task, completed=completed, note=note)
+
+    def _print_table(self, table: Table) -> None:
+        if self.is_terminal:
+            self._out.print(table)
+            return
+        # Without the spaces that fill the last column, which a program would have to cut off.
+        with self._out.capture() as captured:
+            self._out.print(table)
+        self.raw("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
 
     def _write_document(self, value: Any) -> None:
         if self.format is Format.JSON:

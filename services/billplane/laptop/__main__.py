@@ -23,9 +23,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command and answer its exit code."""
     parsed = _parser().parse_args(arguments)
     try:
-        if parsed.command == "status" and not (parsed.home or default_home()).exists():
-            report("status", commands.never_started(parsed.home or default_home()))
-            return EXIT_NOT_RUNNING
+        path = parsed.home or default_home().expanduser()
+        if parsed.command in {"status", "down"} and not path.exists():
+            return _tell_never_started(parsed.command, path)
         home = LaptopHome.open(parsed.home, parsed.port_offset)
         return _run(home, parsed)
     except LaptopError as error:
@@ -37,6 +37,14 @@ def main(arguments: list[str] | None = None) -> int:
         return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_FAILED
+
+
+def _tell_never_started(command: str, path: Path) -> int:
+    if command == "down":
+        report("stopped", {"was_running": False, "orphans_ended": []})
+        return EXIT_OK
+    report("status", commands.never_started(path))
+    return EXIT_NOT_RUNNING
 
 
 def report(event: str, fields: dict[str, Any]) -> None:

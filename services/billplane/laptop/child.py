@@ -18,7 +18,7 @@ from billplane.laptop.processes import (
 )
 
 START_TIMEOUT_SECONDS = 60.0
-_LOG_TAIL_CHARACTERS = 2000
+_LOG_TAIL_BYTES = 2000
 
 
 class ChildProcess:
@@ -37,6 +37,7 @@ class ChildProcess:
         self._stop_signal = stop_signal
         self._grace_seconds = grace_seconds
         self._process: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
         self.stop_requested: Callable[[], bool] = lambda: False
 
     @property
@@ -126,10 +127,10 @@ class ChildProcess:
             self._process.wait()
 
     def log_tail(self) -> str:
-        """Give the last lines of the log, for an error that has to explain itself."""
+        """Give the last lines of this run's log, for an error that has to explain itself."""
         with self._home.log_file(self.name).open("rb") as log:
             size = log.seek(0, os.SEEK_END)
-            log.seek(max(0, size - _LOG_TAIL_CHARACTERS))
+            log.seek(max(min(self._log_start, size), size - _LOG_TAIL_BYTES))
             return log.read().decode(errors="replace").strip()
 
     def _launch(
@@ -142,6 +143,7 @@ class ChildProcess:
         credentials: Credentials | None = None,
     ) -> None:
         with self._home.log_file(self.name).open("ab") as log:
+            self._log_start = log.tell()
             self._process = subprocess.Popen(  # noqa: S603
                 command,
                 cwd=directory,

@@ -2,7 +2,6 @@
 
 import json
 import os
-import secrets
 import socket
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -19,6 +18,8 @@ HOME_SETTING = "BILLPLANE_HOME"
 # The highest of the kept ports, 50057, must stay a port after the shift.
 PORT_OFFSET_MAX = 65535 - 50057
 LOOPBACK = "127.0.0.1"
+# As hexadecimal digits, which need no quoting anywhere.
+SECRET_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class LaptopSecrets:
             ) from error
         names = [field.name for field in fields(cls)]
         known = {name: document[name] for name in names if name in document}
-        made = {name: secrets.token_hex(32) for name in names if name not in known}
+        made = {name: os.urandom(SECRET_BYTES).hex() for name in names if name not in known}
         loaded = cls(**known, **made)
         if made:
             _write_private(path, json.dumps(asdict(loaded), indent=2))

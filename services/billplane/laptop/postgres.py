@@ -1,11 +1,11 @@
 """The laptop's Postgres: a durable cluster of our own, small enough for a laptop's memory."""
 
-import hashlib
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -68,8 +68,8 @@ class PostgresServer:
         self._settings = dict(settings or {})
         self._data = home.postgres_directory / "data"
         # In the title of every process of the cluster, by which its orphans are known again.
-        digest = hashlib.sha256(str(home.path).encode()).hexdigest()
-        self._cluster_name = f"billplane-{digest[:12]}"
+        path = str(home.path).encode()
+        self._cluster_name = f"billplane-{zlib.crc32(path):08x}{zlib.adler32(path):08x}"
         self.process = ChildProcess(home, "postgres", stop_signal=signal.SIGINT)
 
     def url(self, user: str = LOGIN, database: str = DATABASE) -> str:
