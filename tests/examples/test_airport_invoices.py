@@ -16,8 +16,8 @@ from zoneinfo import ZoneInfo
 import pytest
 import yaml
 from billplane.money import CurrencyCode
-from billplane.pricing.domain import UsageRow, Window, columns_from_rows, rate_period, usage_queries
-from billplane.resources import BillingPlanSpec, validate_spec
+from billplane.pricing.domain import UsageRow, columns_from_rows, rate_period
+from billplane.resources import BillingPlanSpec, Window, usage_queries, validate_spec
 from billplane.tax import domain as tax
 
 from tests.fixtures.airport import EXAMPLE, AirportSource

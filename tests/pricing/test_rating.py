@@ -5,7 +5,7 @@ from decimal import Decimal
 from fractions import Fraction
 
 import pytest
-from billplane.pricing.domain import Period, rate_period, usage_queries
+from billplane.pricing.domain import Period, rate_period
 from billplane.pricing.errors import (
     ChargeModelNotRated,
     CurrencyNotPriced,
@@ -14,6 +14,7 @@ from billplane.pricing.errors import (
     UsageChargeUnknown,
     UsageShapeMismatch,
 )
+from billplane.resources import usage_queries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -4,8 +4,8 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from billplane.pricing.domain import Window, usage_queries
 from billplane.pricing.errors import UsageWindowMismatch
+from billplane.resources import Window, usage_queries
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -23,6 +23,7 @@ from billplane.resources.kinds import (
 from billplane.resources.manifest import Manifest, ManifestError, read_manifests
 from billplane.resources.meter import MeterSpec
 from billplane.resources.spec_hash import spec_hash
+from billplane.resources.usage_windows import UsageQuery, Window, usage_queries
 from billplane.resources.utility_provider import UtilityProviderSpec
 
 __all__ = [
@@ -39,11 +40,14 @@ __all__ = [
     "MeterSpec",
     "Spec",
     "SpecError",
+    "UsageQuery",
     "UtilityProviderSpec",
     "Violation",
+    "Window",
     "parse_duration",
     "read_manifests",
     "spec_hash",
+    "usage_queries",
     "validate_change",
     "validate_spec",
 ]

@@ -17,7 +17,6 @@ from billplane.pricing.domain.list_columns import ListColumns
 from billplane.pricing.domain.periods import Period, calendar_period, share_of
 from billplane.pricing.domain.priced import Priced, UsageToPrice, ratio, text
 from billplane.pricing.domain.usage import UsageColumns, UsageLists
-from billplane.pricing.domain.usage_query import dimensions_of, properties_of
 from billplane.pricing.errors import (
     ChargeModelNotRated,
     CurrencyNotPriced,
@@ -28,6 +27,7 @@ from billplane.pricing.errors import (
 )
 from billplane.resources import charge_models as models
 from billplane.resources.billing_plan import BillingPlanSpec, Charge, Recurring, Usage
+from billplane.resources.usage_windows import dimensions_of, properties_of
 
 COMMITMENT: Final = "minimumCommitment"
 CAP: Final = "maximumCharge"

@@ -1,4 +1,7 @@
-"""What rating needs to know of a charge's usage: how finely cut, by what, and where."""
+"""The usage that each charge of a plan is rated from: how finely cut, by what, and where.
+
+Pricing, metering and subscription read it alike, so that the one asks for what the other expects.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
