@@ -17,8 +17,8 @@ class ValkeyServer:
 
     @property
     def url(self) -> str:
-        """Give the address with its password."""
-        return f"redis://:{self._home.secrets.valkey_password}@{LOOPBACK}:{self._port}/0"
+        """Give the address with its password; a path chooses one of 16 databases."""
+        return f"redis://:{self._home.secrets.valkey_password}@{LOOPBACK}:{self._port}"
 
     def start(self) -> None:
         """Start the server and wait until it answers.
@@ -55,7 +55,6 @@ class ValkeyServer:
             "maxmemory-policy": "noeviction",
             # Rewrites would cost as much as the writes while the file is small.
             "auto-aof-rewrite-min-size": "16mb",
-            "databases": "1",
             "daemonize": "no",
         }
         return "".join(f"{name} {value}\n" for name, value in settings.items())
