@@ -20,6 +20,8 @@ KIND_NAMES = {
     "UtilityProvider": ("utilityprovider", "utilityproviders", "uprov", "provider", "providers"),
 }
 _NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+# A tenant's id is a namespace here too.
+_NAMESPACE = re.compile(r"[a-z0-9]([a-z0-9_-]{0,61}[a-z0-9])?")
 _SUFFIXES = {".yaml", ".yml", ".json"}
 
 
@@ -67,6 +69,19 @@ def kind_of(word: str) -> str:
         hint=f"The kinds are {', '.join(KIND_NAMES)}.",
         exit_code=ExitCode.USAGE,
     )
+
+
+def check_namespace(namespace: str) -> str:
+    """Check that a namespace is one, since it becomes part of a path.
+
+    Raises: CliError.
+    """
+    if not _NAMESPACE.fullmatch(namespace):
+        raise CliError(
+            f"The namespace {namespace!r} is not 1 to 63 lower-case letters, digits, _ and -.",
+            exit_code=ExitCode.INVALID,
+        )
+    return namespace
 
 
 def check_name(name: str, what: str) -> str:

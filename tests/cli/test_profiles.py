@@ -122,7 +122,13 @@ def test_the_key_of_the_environment_wins(
     assert platform.requests[0].headers["authorization"] == "Bearer sk_test_environment"
 
 
-def test_profiles_stand_beside_each_other(platform: Platform, run: Run) -> None:
+def test_a_wrong_key_is_refused_at_once_and_not_kept(platform: Platform, run: Run) -> None:
+    platform.on("GET", "/auth/me", problem(401, "KEY_UNKNOWN", "the key is not known"))
+    assert run("login", "--api-key", "sk_test_wrong").code == ExitCode.NOT_ALLOWED
+    assert ProfileFile().names() == []
+
+
+def test_profiles_stand_beside_each_other(identity: Platform, run: Run) -> None:
     run("login", "--profile", "one", "--api-key", "sk_test_1")
     run("login", "--profile", "two", "--api-key", "-", given="sk_test_2\n")
     file = ProfileFile()

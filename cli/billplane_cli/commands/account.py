@@ -76,9 +76,7 @@ def login(
 ) -> None:
     """Log in and keep the credential in a profile."""
     if api_key is not None:
-        key = sys.stdin.readline().strip() if api_key == "-" else api_key
-        _keep(session, Profile(session.profile.name, url=session.url, api_key=key))
-        session.output.say(f"Profile {session.profile.name} now uses this key at {session.url}.")
+        _use_key(session, sys.stdin.readline().strip() if api_key == "-" else api_key)
         return
     address = email or typer.prompt("E-mail", default=session.profile.email or None)
     _log_in(session, address, _password(password_stdin, confirm=False))
@@ -156,6 +154,14 @@ def _log_in(session: Session, email: str, password: str) -> None:
     listening = {"listen_key": key["key"], "listen_key_id": key["id"]}
     _keep(session, replace(profile, tenant_id=tenant_id, **listening))
     session.output.say(f"Logged in to {session.url} as {email} (tenant {tenant_id}).")
+
+
+def _use_key(session: Session, key: str) -> None:
+    session.profile = Profile(session.profile.name, url=session.url, api_key=key)
+    # Asked before it is kept, so that a wrong key is told now and not by the next command.
+    tenant_id = str(session.client.get("/auth/me").get("tenant_id", ""))
+    _keep(session, replace(session.profile, tenant_id=tenant_id))
+    session.output.say(f"Profile {session.profile.name} uses this key at {session.url}.")
 
 
 def _keep(session: Session, profile: Profile) -> None:

@@ -7,7 +7,13 @@ import typer
 from billplane_cli.errors import CliError
 from billplane_cli.exit_codes import ExitCode
 from billplane_cli.home import laptop_home
-from billplane_cli.manifests import Manifest, check_name, kind_of, read_manifests
+from billplane_cli.manifests import (
+    Manifest,
+    check_name,
+    check_namespace,
+    kind_of,
+    read_manifests,
+)
 from billplane_cli.output import Column
 from billplane_cli.resource_folder import (
     Address,
@@ -211,8 +217,7 @@ def _address(session: Session, manifest: Manifest, namespace: str | None) -> Add
 
 def _namespace(session: Session, given: str | None) -> str:
     """Choose the namespace: the given one, else that of the profile's tenant, else the demo's."""
-    chosen = given or session.profile.tenant_id or DEFAULT_NAMESPACE
-    return check_name(chosen, "The namespace") if given else chosen
+    return check_namespace(given or session.profile.tenant_id or DEFAULT_NAMESPACE)
 
 
 def _kind_and_names(what: list[str] | None, *, names_needed: bool = False) -> tuple[str, list[str]]:
