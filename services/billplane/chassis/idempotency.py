@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 
 from billplane.chassis.database.tables import IdempotencyRow
-from billplane.chassis.database.transaction import Transaction
+from billplane.chassis.database.transaction import ReadTransaction, Transaction
 from billplane.chassis.errors import FieldError, IdempotencyKeyInUse, IdempotencyKeyReused, Invalid
 
 BODY_BYTES_MAX = 65_536
@@ -21,6 +21,14 @@ class StoredAnswer:
     status: int
     headers: dict[str, str]
     body: bytes
+
+
+class Replay(Exception):
+    """The request was answered before; carries that answer."""
+
+    def __init__(self, answer: StoredAnswer) -> None:
+        super().__init__("replayed")
+        self.answer = answer
 
 
 def check_key(key: str) -> str:
@@ -64,6 +72,14 @@ async def claim(tx: Transaction, key: str, print_: str) -> StoredAnswer | None:
         raise IdempotencyKeyInUse(
             "the first request with this key still runs", retry_after_seconds=1
         )
+    return await find(tx, key, print_)
+
+
+async def find(tx: ReadTransaction, key: str, print_: str) -> StoredAnswer | None:
+    """Return the answer that the key already has.
+
+    Raises: IdempotencyKeyReused when the key belongs to another request.
+    """
     row = await tx.session.get(IdempotencyRow, (tx.tenant_id, tx.livemode, key))
     if row is None:
         return None

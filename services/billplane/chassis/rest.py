@@ -12,6 +12,7 @@ from sqlalchemy import Select
 
 from billplane.chassis import idempotency
 from billplane.chassis.auth import Principal
+from billplane.chassis.call import Call
 from billplane.chassis.database.transaction import ReadTransaction, Transaction
 from billplane.chassis.errors import BillplaneError, CursorInvalid, problem
 
@@ -57,14 +58,6 @@ def check_text(value: Any) -> None:
             stack += item
 
 
-class Replay(Exception):
-    """The request was answered before; carries that answer."""
-
-    def __init__(self, answer: idempotency.StoredAnswer) -> None:
-        super().__init__("replayed")
-        self.answer = answer
-
-
 class BillplaneRoute(APIRoute):
     """Hands the finished response to the transaction, which ends before the reply leaves."""
 
@@ -108,7 +101,7 @@ async def _write(request: Request) -> AsyncIterator[Transaction]:
         async with runtime.database.write(runtime, principal, request_id(request)) as tx:
             answer = await idempotency.claim(tx, key, print_)
             if answer is not None:
-                raise Replay(answer)
+                raise idempotency.Replay(answer)
             yield tx
             response: Response = request.scope["billplane.response"]
             headers = {name: value for name, value in response.headers.items() if name in _REPLAYED}
@@ -116,6 +109,29 @@ async def _write(request: Request) -> AsyncIterator[Transaction]:
             await idempotency.store(tx, key, print_, response.status_code, headers, body)
     except BillplaneError as error:
         if error.kind.http_status < 500 and _decided(error):
+            await _store_refusal(request, key, print_, error)
+        raise
+
+
+async def _steps(request: Request) -> AsyncIterator[Call]:
+    runtime = request.app.state.runtime
+    principal: Principal = request.scope["billplane.principal"]
+    key = request.headers.get("idempotency-key") or ""
+    print_ = ""
+    if "idempotency-key" in request.headers:
+        idempotency.check_key(key)
+        print_ = idempotency.fingerprint(
+            request.method, request.url.path, canonical(await request.body())
+        )
+    call = Call(runtime, principal, request_id(request), key=key, fingerprint=print_)
+    try:
+        async with call:
+            yield call
+            response: Response = request.scope["billplane.response"]
+            headers = {name: value for name, value in response.headers.items() if name in _REPLAYED}
+            await call.answer(response.status_code, headers, bytes(response.body))
+    except BillplaneError as error:
+        if key and error.kind.http_status < 500 and _decided(error):
             await _store_refusal(request, key, print_, error)
         raise
 
@@ -163,6 +179,7 @@ def _runtime(request: Request) -> Any:
 Here = Annotated[Any, Depends(_runtime)]
 Reader = Annotated[ReadTransaction, Depends(_read, scope="function")]
 Writer = Annotated[Transaction, Depends(_write, scope="function")]
+Steps = Annotated[Call, Depends(_steps, scope="function")]
 Caller = Annotated[Principal, Depends(principal_of)]
 
 

@@ -10,8 +10,9 @@ from starlette.exceptions import HTTPException
 
 from billplane.chassis import logging, metrics
 from billplane.chassis.errors import BillplaneError, FieldError, Invalid, Kind, PeerError, problem
+from billplane.chassis.idempotency import Replay
 from billplane.chassis.middleware import Middleware, internal_error
-from billplane.chassis.rest import Replay, request_id
+from billplane.chassis.rest import request_id
 from billplane.chassis.runtime import Runtime
 
 _log = logging.get("rest")

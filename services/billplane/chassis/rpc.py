@@ -18,7 +18,7 @@ from opentelemetry.propagate import extract
 from structlog.contextvars import bound_contextvars
 
 from billplane.chassis import idempotency, ids, logging, metrics
-from billplane.chassis.auth import Principal
+from billplane.chassis.call import Call
 from billplane.chassis.channels import DOMAIN
 from billplane.chassis.errors import BillplaneError, FieldError, Invalid
 from billplane.chassis.rest import TextError, check_text
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from billplane.chassis.runtime import Runtime
 
 _log = logging.get("rpc")
+
+__all__ = ["Call", "Rpc", "from_timestamp", "to_timestamp"]
 
 Method = TypeVar("Method", bound=Callable[..., Awaitable[Message]])
 
@@ -91,15 +93,6 @@ class Rpc:
         return grpc.method_handlers_generic_handler(self.full_name, handlers)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A call whose use case opens its transactions itself."""
-
-    runtime: "Runtime"
-    principal: Principal
-    request_id: str
-
-
 def _serve(runtime: "Runtime", name: str, entry: _Entry, output: Any) -> Any:
     response_class = GetMessageClass(output)
 
@@ -150,23 +143,29 @@ async def _answer(
         str(headers.get("authorization", "")), headers.get("billplane-livemode") == "true"
     )
     _check_text(request)
-    if entry.mode == "steps":
-        return await entry.function(Call(runtime, principal, call_id), request)
     if entry.mode == "read":
         async with runtime.database.read(runtime, principal, call_id) as reading:
             return await entry.function(reading, request)
-    key = str(getattr(request, "request_id", ""))
+    key, print_ = str(getattr(request, "request_id", "")), ""
+    if key:
+        idempotency.check_key(key)
+        print_ = idempotency.fingerprint("RPC", name, request.SerializeToString(deterministic=True))
+    if entry.mode == "steps":
+        try:
+            async with Call(runtime, principal, call_id, key=key, fingerprint=print_) as call:
+                response = await entry.function(call, request)
+                await call.answer(200, {}, response.SerializeToString())
+                return response
+        except idempotency.Replay as replay:
+            return response_class.FromString(replay.answer.body)
     async with runtime.database.write(runtime, principal, call_id) as tx:
         if not key:
             return await entry.function(tx, request)
-        idempotency.check_key(key)
-        print_ = idempotency.fingerprint("RPC", name, request.SerializeToString(deterministic=True))
         answer = await idempotency.claim(tx, key, print_)
         if answer is not None:
             return response_class.FromString(answer.body)
         response = await entry.function(tx, request)
-        body = response.SerializeToString()
-        await idempotency.store(tx, key, print_, 200, {}, body)
+        await idempotency.store(tx, key, print_, 200, {}, response.SerializeToString())
         return response
 
 

@@ -1,0 +1,129 @@
+"""Work of several transactions for one request, with no connection held while peers are asked.
+
+A use case that asks peers opens a transaction to read, lets go of it, asks, and ends with the
+transaction of its effect. That one stays open until the answer is ready and stores it under the
+request's key, so that effect and answer are one, as in a request of a single transaction.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Self, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from billplane.chassis import idempotency
+from billplane.chassis.auth import Principal, service_principal
+from billplane.chassis.database.transaction import ReadTransaction, Transaction
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from billplane.chassis.runtime import Runtime
+
+Request = TypeVar("Request", bound=Message)
+Response = TypeVar("Response", bound=Message)
+
+
+class Call:
+    """A call whose use case opens its transactions itself; used as `async with`."""
+
+    def __init__(
+        self,
+        runtime: "Runtime",
+        principal: Principal,
+        request_id: str = "",
+        *,
+        key: str = "",
+        fingerprint: str = "",
+    ) -> None:
+        self.runtime = runtime
+        self.principal = principal
+        self.request_id = request_id
+        self._key = key
+        self._fingerprint = fingerprint
+        self._looked_up = not key
+        self._stack = AsyncExitStack()
+        self._last: Transaction | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: "TracebackType | None",
+    ) -> bool | None:
+        return await self._stack.__aexit__(kind, error, trace)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[ReadTransaction]:
+        """Open a transaction that cannot write.
+
+        Raises: Replay when the request was answered before.
+        """
+        runtime = self.runtime
+        async with runtime.database.read(runtime, self.principal, self.request_id) as tx:
+            await self._look_up(tx)
+            yield tx
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[Transaction]:
+        """Open a transaction of one step.
+
+        Raises: Replay when the request was answered before.
+        """
+        runtime = self.runtime
+        async with runtime.database.write(runtime, self.principal, self.request_id) as tx:
+            await self._look_up(tx)
+            yield tx
+
+    async def last(self) -> Transaction:
+        """Open the transaction that ends with the call; no peer is asked after it.
+
+        Raises: Replay, IdempotencyKeyInUse, IdempotencyKeyReused.
+        """
+        runtime = self.runtime
+        tx = await self._stack.enter_async_context(
+            runtime.database.write(runtime, self.principal, self.request_id)
+        )
+        if self._key:
+            answer = await idempotency.claim(tx, self._key, self._fingerprint)
+            if answer is not None:
+                raise idempotency.Replay(answer)
+        self._last = tx
+        return tx
+
+    async def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        """Store the answer in the last transaction, when there is one and a key."""
+        if self._last is not None and self._key:
+            await idempotency.store(self._last, self._key, self._fingerprint, status, headers, body)
+
+    async def ask(
+        self,
+        method: "grpc.aio.UnaryUnaryMultiCallable[Request, Response]",
+        request: Request,
+        *,
+        timeout_seconds: float = 10,
+    ) -> Response:
+        """Call a peer as this service, for the caller's tenant and mode.
+
+        The caller's own scopes were checked by the use case; what it may do here is not what it
+        may do there.
+
+        Raises: the peer's error.
+        """
+        caller = self.principal
+        own = service_principal(self.runtime.name, caller.tenant_id, caller.livemode)
+        return await self.runtime.channels.ask(
+            method, request, own, self.request_id, timeout_seconds
+        )
+
+    async def _look_up(self, tx: ReadTransaction) -> None:
+        if self._looked_up:
+            return
+        answer = await idempotency.find(tx, self._key, self._fingerprint)
+        if answer is not None:
+            raise idempotency.Replay(answer)
+        self._looked_up = True
