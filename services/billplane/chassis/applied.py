@@ -171,8 +171,15 @@ def read_spec_json(kind: str, text: str) -> Spec:
 
 
 def hash_of(kind: str, row: AppliedColumns) -> str:
-    """Return the hash of the spec that a row makes the service run, recomputed each time."""
-    return spec_hash(parse_spec(kind, row.spec))
+    """Return the hash of the spec that a row makes the service run, recomputed each time.
+
+    Shape: empty for a row that no longer holds a valid spec: no hash is run, so that whoever
+        compares finds the damage and applies the spec anew.
+    """
+    try:
+        return spec_hash(validate_spec(kind, row.spec))
+    except SpecError:
+        return ""
 
 
 async def apply(
@@ -240,7 +247,11 @@ def refuse_immutable(kind: str, row: AppliedColumns, spec: Spec) -> None:
     Raises: Invalid.
     """
     try:
-        validate_change(kind, parse_spec(kind, row.spec), spec)
+        before = validate_spec(kind, row.spec)
+    except SpecError:
+        return  # a damaged row has nothing to keep
+    try:
+        validate_change(kind, before, spec)
     except SpecError as error:
         found = [FieldError(item.field, item.reason, item.detail) for item in error.violations]
         raise Invalid(found) from None

@@ -7,14 +7,20 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from sqlalchemy import Select
 
 from billplane.chassis import idempotency
 from billplane.chassis.auth import Principal
 from billplane.chassis.call import Call
 from billplane.chassis.database.transaction import ReadTransaction, Transaction
-from billplane.chassis.errors import BillplaneError, CursorInvalid, problem
+from billplane.chassis.errors import (
+    BillplaneError,
+    CursorInvalid,
+    FieldError,
+    Invalid,
+    problem,
+)
 
 Row = TypeVar("Row")
 _REPLAYED = ("content-type", "location", "etag")
@@ -36,6 +42,27 @@ class Resource(BaseModel):
     """A response body."""
 
     model_config = ConfigDict(from_attributes=True)
+
+
+Parsed = TypeVar("Parsed", bound=BaseModel)
+
+
+def parse_body(body: type[Parsed], values: dict[str, Any]) -> Parsed:
+    """Check values that came another way by the rules of a REST body.
+
+    Raises: Invalid, fields named by their path.
+    """
+    try:
+        return body.model_validate(values)
+    except ValidationError as error:
+        raise Invalid(
+            [
+                FieldError(
+                    ".".join(str(part) for part in item["loc"]), "FIELD_INVALID", item["msg"]
+                )
+                for item in error.errors()
+            ]
+        ) from None
 
 
 class TextError(ValueError):

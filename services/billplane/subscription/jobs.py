@@ -1,0 +1,39 @@
+"""Periodic work of subscription."""
+
+import asyncio
+from contextlib import suppress
+from datetime import timedelta
+
+from billplane.chassis.jobs import Jobs, Worker
+from billplane.subscription.service import runs
+from billplane.subscription.service.runs import Biller
+from billplane.subscription.settings import SubscriptionSettings
+
+jobs = Jobs()
+
+
+@jobs.every(5)
+async def start_due_runs(worker: Worker) -> None:
+    """Start a run in every tenant where a period has ended."""
+    settings: SubscriptionSettings = worker.runtime.settings  # type: ignore[assignment]
+    if not settings.automatic_billing:
+        return
+    grace = timedelta(seconds=settings.billing_grace_seconds)
+    now = worker.runtime.clock.now()
+    for due in await worker.find("tenants_due", real_now=now, grace=grace):
+        await runs.start_automatic_run(worker.runtime, due.tenant_id, due.livemode)
+
+
+@jobs.every(0.05)
+async def work_on_runs(worker: Worker) -> None:
+    """Work on running billing runs, those of dead processes too; wait when there is none."""
+    biller: Biller = worker.runtime.state
+    with suppress(TimeoutError):  # then look anyway: another process may have left one
+        await asyncio.wait_for(biller.awake.wait(), 2)
+    biller.awake.clear()
+    for run in await worker.find("running_runs"):
+        if biller.take(run.id):
+            try:
+                await runs.work_on(worker.runtime, run.tenant_id, run.livemode, run.id)
+            finally:
+                biller.leave(run.id)

@@ -1,0 +1,228 @@
+"""REST bodies of subscription."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
+
+from billplane.chassis.rest import Body, Resource
+from billplane.resources.common import TimeZone
+
+Text = Annotated[str, StringConstraints(max_length=255)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+Country = Annotated[str, StringConstraints(pattern="^[A-Z]{2}$")]
+Currency = Annotated[str, StringConstraints(pattern="^[A-Z]{3}$")]
+Metadata = Annotated[dict[str, Text], Field(max_length=50)]
+Code = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+def _printable(text: str) -> str:
+    if any(ord(character) < 32 or ord(character) == 127 for character in text):
+        raise ValueError("must not contain control characters")
+    return text
+
+
+def _in_range(instant: datetime) -> datetime:
+    if not 1970 <= instant.year <= 2100:
+        raise ValueError("must lie in the years 1970 to 2100")
+    return instant
+
+
+Identifier = Annotated[
+    str, StringConstraints(min_length=1, max_length=255), AfterValidator(_printable)
+]
+Instant = Annotated[AwareDatetime, AfterValidator(_in_range)]
+
+
+class Address(Body):
+    """A postal address."""
+
+    line1: Text = ""
+    line2: Text = ""
+    city: Text = ""
+    region: Text = ""
+    postal_code: Text = ""
+    country: Country | Literal[""] = ""
+
+
+class TaxId(Body):
+    """A tax identification number."""
+
+    type: Text = "eu_vat"
+    value: Text
+
+
+class CustomerBody(Body):
+    """A customer to be."""
+
+    name: Name
+    external_id: Identifier | None = None
+    email: Text = ""
+    address: Address = Field(default_factory=Address)
+    tax_ids: list[TaxId] = Field(default_factory=list, max_length=10)
+    tax_type: Literal["consumer", "business"] = "consumer"
+    user_type: Text = ""
+    currency_code: Currency = "EUR"
+    locale: Literal["en", "de"] = "en"
+    payment_terms_days: Annotated[int, Field(ge=0, le=365)] = 14
+    time_zone: TimeZone = "Etc/UTC"
+    test_clock_id: Text | None = None
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class CustomerPatch(Body):
+    """Fields to change; what is absent stays."""
+
+    name: Name | None = None
+    external_id: Identifier | None = None
+    email: Text | None = None
+    address: Address | None = None
+    tax_ids: Annotated[list[TaxId], Field(max_length=10)] | None = None
+    tax_type: Literal["consumer", "business"] | None = None
+    user_type: Text | None = None
+    currency_code: Currency | None = None
+    locale: Literal["en", "de"] | None = None
+    payment_terms_days: Annotated[int, Field(ge=0, le=365)] | None = None
+    time_zone: TimeZone | None = None
+    metadata: Metadata | None = None
+
+
+class Customer(Resource):
+    """Who is billed."""
+
+    id: str
+    external_id: str | None
+    livemode: bool
+    name: str
+    email: str
+    address: dict[str, Any]
+    tax_ids: list[Any]
+    tax_type: str
+    user_type: str
+    currency_code: str
+    locale: str
+    payment_terms_days: int
+    time_zone: str
+    test_clock_id: str | None
+    metadata: dict[str, Any]
+    created_at: datetime
+
+
+class CustomerList(Resource):
+    """A page of customers."""
+
+    data: list[Customer]
+    next_cursor: str | None
+
+
+class SubscriptionBody(Body):
+    """A subscription to be; `plan` by id or name, `customer_id` by id or external_id."""
+
+    customer_id: Identifier
+    plan: Identifier
+    starts_at: Instant | None = None
+    coupon_codes: list[Code] = Field(default_factory=list, max_length=10)
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class CancelBody(Body):
+    """How to end a subscription."""
+
+    at_period_end: bool = True
+
+
+class Subscription(Resource):
+    """A customer on a plan."""
+
+    id: str
+    livemode: bool
+    customer_id: str
+    plan_id: str
+    plan_name: str
+    plan_version: int
+    state: str
+    starts_at: datetime
+    trial_ends_at: datetime | None
+    current_period_starts_at: datetime
+    current_period_ends_at: datetime
+    cancel_at: datetime | None
+    ended_at: datetime | None
+    coupon_codes: list[str]
+    metadata: dict[str, Any]
+    created_at: datetime
+
+
+class SubscriptionList(Resource):
+    """A page of subscriptions."""
+
+    data: list[Subscription]
+    next_cursor: str | None
+
+
+class RunBody(Body):
+    """What to bill; periods that ended by `at`, by default by each customer's now."""
+
+    at: Instant | None = None
+    customer_ids: list[Identifier] = Field(default_factory=list, max_length=10_000)
+    finalize: bool = True
+
+
+class RunError(Resource):
+    """A period that could not be billed; it stays due."""
+
+    subscription_id: str
+    reason: str
+    detail: str
+
+
+class BillingRun(Resource):
+    """One sweep over ended periods."""
+
+    id: str
+    livemode: bool
+    state: str
+    at: datetime | None
+    finalize: bool
+    automatic: bool
+    periods: int
+    invoiced: int
+    failed: int
+    errors: list[RunError]
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class BillingRunList(Resource):
+    """A page of billing runs."""
+
+    data: list[BillingRun]
+    next_cursor: str | None
+
+
+class ClockBody(Body):
+    """A test clock to be."""
+
+    name: Text = ""
+    now: Instant
+
+
+class ClockAdvance(Body):
+    """Where a test clock moves to."""
+
+    to: Instant
+
+
+class TestClock(Resource):
+    """Time that moves when it is told to."""
+
+    id: str
+    name: str
+    now: datetime
+    created_at: datetime
+
+
+class TestClockList(Resource):
+    """A page of test clocks."""
+
+    data: list[TestClock]
+    next_cursor: str | None

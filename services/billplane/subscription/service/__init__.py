@@ -1,0 +1,1 @@
+"""Use cases of subscription: customers, subscriptions, billing, runs, test clocks."""

@@ -1,0 +1,251 @@
+"""Subscriptions: who is on which plan, in which period."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from billplane.chassis import ids
+from billplane.chassis.database import ReadTransaction, Transaction
+from billplane.chassis.errors import FieldError, Invalid
+from billplane.chassis.rest import Page
+from billplane.protos.subscription.v1.events_pb2 import (
+    SubscriptionChanged,
+    SubscriptionCreated,
+    SubscriptionEnded,
+)
+from billplane.resources import parse_duration
+from billplane.resources.billing_plan import BillingPlanSpec, Interval
+from billplane.subscription import domain, repository
+from billplane.subscription.errors import (
+    CurrencyNotPriced,
+    CustomerNotFound,
+    PlanArchived,
+    SubscriptionEndedAlready,
+    SubscriptionNotFound,
+)
+from billplane.subscription.models import CustomerRow, SubscriptionRow
+from billplane.subscription.peers import peers_of
+
+START_BACK = timedelta(days=400)
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentPeriod:
+    """The open period of a customer; without a subscription only the customer and its time."""
+
+    customer: CustomerRow
+    now: datetime
+    subscription: SubscriptionRow | None
+    period: domain.Period | None
+
+
+async def create_subscription(
+    tx: Transaction,
+    *,
+    customer_id: str,
+    plan: str,
+    starts_at: datetime | None,
+    coupon_codes: Sequence[str],
+    metadata: dict[str, str],
+) -> SubscriptionRow:
+    """Subscribe a customer to the newest version of a plan.
+
+    Raises: CustomerNotFound, PlanArchived, CurrencyNotPriced, Invalid, the plan's errors.
+    Idempotent by: the request id.
+    """
+    tx.authorize("subscriptions:write")
+    customer = await repository.customer(tx, customer_id)
+    if customer is None:
+        raise CustomerNotFound(f"there is no customer {customer_id}", field="/customer_id")
+    found = await peers_of(tx).plan(plan)
+    if found.state == "archived":
+        raise PlanArchived(f"the plan {found.name} is no longer sold", field="/plan")
+    check_priced(found.spec, customer.currency_code)
+    now = await repository.now_of(tx, customer.test_clock_id)
+    starts = starts_at or now
+    if starts < now - START_BACK:
+        detail = "starts_at may lie at most 400 days back"
+        raise Invalid([FieldError("/starts_at", "TIME_OUT_OF_RANGE", detail)])
+    spec = found.spec
+    billing_starts = starts + (parse_duration(spec.trial) if spec.trial else timedelta(0))
+    period = domain.period_at(spec.interval, billing_starts, billing_starts)
+    row = SubscriptionRow(
+        tenant_id=tx.tenant_id,
+        id=ids.new("sub"),
+        livemode=tx.livemode,
+        customer_id=customer.id,
+        test_clock_id=customer.test_clock_id,
+        plan_id=found.id,
+        plan_name=found.name,
+        plan_version=found.version,
+        next_plan_version=None,
+        interval=spec.interval.model_dump(mode="json"),
+        state=_state(starts, billing_starts, now),
+        starts_at=starts,
+        billing_starts_at=billing_starts,
+        advance_due=_bills_in_advance(spec),
+        cancel_at=None,
+        ended_at=None,
+        coupon_codes=list(coupon_codes),
+        metadata_=metadata,
+        claimed_by=None,
+        claimed_until=None,
+        created_at=tx.now,
+    )
+    set_period(row, period)
+    tx.session.add(row)
+    await tx.session.flush()
+    await tx.publish(
+        SubscriptionCreated(
+            subscription_id=row.id,
+            customer_id=row.customer_id,
+            plan_id=row.plan_id,
+            plan_version=row.plan_version,
+            state=row.state,
+        ),
+        aggregate_id=row.id,
+    )
+    return row
+
+
+async def cancel_subscription(
+    tx: Transaction, subscription_id: str, *, at_period_end: bool
+) -> SubscriptionRow:
+    """End a subscription at the end of its period, or now: then the cut period is billed next.
+
+    Raises: SubscriptionNotFound, SubscriptionEndedAlready, ScopeMissing.
+    """
+    tx.authorize("subscriptions:write")
+    row = await repository.lock_subscription(tx, subscription_id)
+    if row is None or row.livemode != tx.livemode:
+        raise SubscriptionNotFound(f"there is no subscription {subscription_id}")
+    if row.ended_at is not None or row.state == "canceled":
+        raise SubscriptionEndedAlready(f"the subscription {subscription_id} has ended")
+    now = await repository.now_of(tx, row.test_clock_id)
+    if at_period_end:
+        row.cancel_at = row.period_ends_at
+    elif now <= row.period_starts_at:
+        # Nothing of the period has passed: there is nothing to bill.
+        row.cancel_at, row.ended_at, row.state = now, now, "ended"
+    else:
+        row.cancel_at = min(now, row.period_ends_at)
+        row.period_ends_at, row.state = row.cancel_at, "canceled"
+    await announce(tx, row)
+    return row
+
+
+async def get_subscription(tx: ReadTransaction, subscription_id: str) -> SubscriptionRow:
+    """Return a subscription.
+
+    Raises: SubscriptionNotFound, ScopeMissing.
+    """
+    tx.authorize("subscriptions:read")
+    row = await repository.subscription(tx, subscription_id)
+    if row is None:
+        raise SubscriptionNotFound(f"there is no subscription {subscription_id}")
+    return row
+
+
+async def list_subscriptions(
+    tx: ReadTransaction, page: Page, customer: str | None, state: str | None
+) -> tuple[Sequence[SubscriptionRow], str | None]:
+    """Return a page of subscriptions, of one customer by id or external_id or of all."""
+    tx.authorize("subscriptions:read")
+    customer_id = None
+    if customer:
+        row = await repository.customer(tx, customer)
+        if row is None:
+            return [], None
+        customer_id = row.id
+    return await repository.page_of_subscriptions(tx, page, customer_id, state)
+
+
+async def current_period(
+    tx: ReadTransaction, customer_id: str, at: datetime | None
+) -> CurrentPeriod | None:
+    """Return the customer's open period; None when there is no such customer."""
+    tx.authorize("subscriptions:read")
+    customer = await repository.customer(tx, customer_id)
+    if customer is None:
+        return None
+    now = at or await repository.now_of(tx, customer.test_clock_id)
+    row = await repository.current_subscription(tx, customer.id, now)
+    if row is None:
+        return CurrentPeriod(customer, now, None, None)
+    interval = Interval.model_validate(row.interval)
+    period = domain.period_at(interval, row.billing_starts_at, now).until(row.cancel_at)
+    return CurrentPeriod(customer, now, row, period)
+
+
+async def count_subscriptions(tx: ReadTransaction, plan_id: str) -> int:
+    """Count live subscriptions of a plan."""
+    tx.authorize("subscriptions:read")
+    return await repository.count_live(tx, plan_id)
+
+
+async def adopt_version(
+    tx: Transaction, plan_id: str, version: int, apply_to: str, customers: Sequence[str]
+) -> None:
+    """Let subscribers take a new version with their next period, as its rollout says."""
+    if apply_to == "all":
+        await repository.move_to_version(tx, plan_id, version, None)
+    elif apply_to == "selector":
+        await repository.move_to_version(tx, plan_id, version, customers)
+
+
+def set_period(row: SubscriptionRow, period: domain.Period) -> None:
+    """Make a period the subscription's current one."""
+    row.period_starts_at, row.period_ends_at = period.starts_at, period.ends_at
+    row.nominal_starts_at = period.nominal_starts_at
+    row.nominal_ends_at = period.nominal_ends_at
+
+
+def period_of(row: SubscriptionRow) -> domain.Period:
+    """Return the subscription's current period."""
+    return domain.Period(
+        row.period_starts_at, row.period_ends_at, row.nominal_starts_at, row.nominal_ends_at
+    )
+
+
+def check_priced(spec: BillingPlanSpec, currency: str) -> None:
+    """Refuse a customer whose currency the plan is not priced in.
+
+    Raises: CurrencyNotPriced.
+    """
+    priced = [spec.currency, *(other.currency for other in spec.also_priced_in)]
+    if currency not in priced:
+        raise CurrencyNotPriced(
+            f"the plan is priced in {', '.join(priced)}, the customer pays in {currency}",
+            metadata={"currency_code": currency, "priced_in": ", ".join(priced)},
+        )
+
+
+async def announce(tx: Transaction, row: SubscriptionRow) -> None:
+    """Publish that a subscription changed or ended."""
+    if row.ended_at is not None:
+        ended = SubscriptionEnded(
+            subscription_id=row.id, customer_id=row.customer_id, plan_id=row.plan_id
+        )
+        await tx.publish(ended, aggregate_id=row.id)
+        return
+    changed = SubscriptionChanged(
+        subscription_id=row.id,
+        customer_id=row.customer_id,
+        plan_id=row.plan_id,
+        plan_version=row.plan_version,
+        state=row.state,
+    )
+    await tx.publish(changed, aggregate_id=row.id)
+
+
+def _state(starts: datetime, billing_starts: datetime, now: datetime) -> str:
+    if now < starts:
+        return "pending"
+    return "trialing" if now < billing_starts else "active"
+
+
+def _bills_in_advance(spec: BillingPlanSpec) -> bool:
+    return any(
+        charge.recurring is not None and charge.recurring.billed == "InAdvance"
+        for charge in spec.charges
+    )
