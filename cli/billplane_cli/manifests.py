@@ -12,6 +12,7 @@ from billplane_cli.errors import CliError
 from billplane_cli.exit_codes import ExitCode
 
 API_VERSION = "billplane.io/v1alpha1"
+STANDARD_INPUT = "standard input"
 # Each kind by every name that kubectl takes for it.
 KIND_NAMES = {
     "BillingPlan": ("billingplan", "billingplans", "bplan", "plan", "plans"),
@@ -34,6 +35,22 @@ class Manifest:
     namespace: str | None
     text: str
     source: str
+    # Tables that it names, by their path beside it: they go where the manifest goes.
+    files: tuple[str, ...] = ()
+
+    def file(self, name: str) -> Path:
+        """Find a table that lies beside the manifest, or below there.
+
+        Raises: CliError.
+        """
+        folder = Path.cwd() if self.source == STANDARD_INPUT else Path(self.source).parent
+        path = (folder / name).resolve()
+        if path.suffix in _SUFFIXES:
+            # Beside manifests it would be taken for one.
+            raise _invalid(self.source, f"{self.kind} {self.name}: {name} is no table")
+        if not path.is_relative_to(folder.resolve()) or not path.is_file():
+            raise _invalid(self.source, f"{self.kind} {self.name}: no file {name} beside it")
+        return path
 
 
 def read_manifests(paths: list[str]) -> list[Manifest]:
@@ -51,6 +68,8 @@ def read_manifests(paths: list[str]) -> list[Manifest]:
                 f"{manifest.kind} {manifest.name} stands in {seen[key]} already",
             )
         seen[key] = manifest.source
+        for name in manifest.files:
+            manifest.file(name)
     if not manifests:
         raise _invalid(", ".join(paths), "there is no manifest in it")
     return manifests
@@ -99,7 +118,7 @@ def check_name(name: str, what: str) -> str:
 
 def _read(path: str) -> Iterator[Manifest]:
     if path == "-":
-        yield from _split(sys.stdin.read(), "standard input")
+        yield from split(sys.stdin.read(), STANDARD_INPUT)
         return
     found = Path(path)
     if found.is_dir():
@@ -111,10 +130,14 @@ def _read(path: str) -> Iterator[Manifest]:
             text = file.read_text()
         except (OSError, UnicodeDecodeError) as error:
             raise CliError(f"{file} cannot be read: {error}.") from error
-        yield from _split(text, str(file))
+        yield from split(text, str(file))
 
 
-def _split(text: str, source: str) -> Iterator[Manifest]:
+def split(text: str, source: str) -> Iterator[Manifest]:
+    """Yield the manifests of a text.
+
+    Raises: CliError naming the source and what is wrong.
+    """
     try:
         documents = list(yaml.compose_all(text, yaml.SafeLoader))
     except yaml.YAMLError as error:
@@ -145,7 +168,20 @@ def _manifest(node: yaml.Node, text: str, source: str) -> Manifest:
     check_name(name, f"{source}: the name of a {kind}")
     if namespace:
         check_name(namespace, f"{source}: the namespace of {kind} {name}")
-    return Manifest(kind, name, namespace or None, text, source)
+    files = tuple(sorted(set(_files(fields.get("spec")))))
+    return Manifest(kind, name, namespace or None, text, source, files)
+
+
+def _files(node: yaml.Node | None) -> Iterator[str]:
+    """Find every `csv: {file: …}` of a spec."""
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _files(item)
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if _scalar(key) == "csv" and isinstance(value, yaml.MappingNode):
+                yield from filter(None, [_scalar(_mapping(value, "").get("file"))])
+            yield from _files(value)
 
 
 def _mapping(node: yaml.Node | None, source: str) -> dict[str, yaml.Node]:

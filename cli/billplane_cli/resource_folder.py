@@ -1,8 +1,9 @@
 """The laptop's resources: manifests in one folder, what became of them in another.
 
-resources/<namespace>/<Kind>/<name>.yaml is written here and read by the operator;
-status/<namespace>/<Kind>/<name>.json is written by the operator and read here. A status is the
-whole object, with the SHA-256 of the manifest that it speaks of in an annotation.
+resources/<namespace>/<Kind>/<name>.yaml is written here and read by the operator, and so are the
+tables that a manifest names beside it. status/<namespace>/<Kind>/<name>.json is written by the
+operator and read here: the whole object, with the SHA-256 of the manifest that it speaks of in an
+annotation.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ import yaml
 
 from billplane_cli.errors import CliError
 from billplane_cli.exit_codes import ExitCode
-from billplane_cli.manifests import API_VERSION, Manifest
+from billplane_cli.manifests import API_VERSION, Manifest, split
 
 DIGEST_ANNOTATION = "billplane.io/manifest-sha256"
 POLL_SECONDS = 0.05
@@ -59,21 +60,24 @@ class ResourceFolder:
         """
         path = self._manifest(address)
         before = path.read_text() if path.exists() else None
+        # First, since the operator may act as soon as the manifest is there.
+        copied = [name for name in manifest.files if _copy(manifest.file(name), path.parent / name)]
         if before == manifest.text:
-            return "unchanged"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(manifest.text)
-        partial.replace(path)
+            return "configured" if copied else "unchanged"
+        _write(path, manifest.text.encode())
         return "created" if before is None else "configured"
 
     def remove(self, address: Address) -> bool:
-        """Remove a manifest; answer whether there was one."""
+        """Remove a manifest and the tables that it alone names; answer whether there was one."""
         path = self._manifest(address)
         try:
+            named = _files_of(path)
             path.unlink()
         except FileNotFoundError:
             return False
+        others = {name for other in path.parent.glob("*.yaml") for name in _files_of(other)}
+        for name in named - others:
+            (path.parent / name).unlink(missing_ok=True)
         return True
 
     def addresses(self, namespace: str | None, kind: str | None) -> list[Address]:
@@ -156,6 +160,26 @@ def describe_text(resource: Mapping[str, Any]) -> str:
     """Write a resource as YAML, what became of it last."""
     shown = {"apiVersion": API_VERSION, **resource}
     return yaml.safe_dump(shown, sort_keys=False, allow_unicode=True)
+
+
+def _copy(origin: Path, target: Path) -> bool:
+    """Copy a file in one step; answer whether there was another or none."""
+    content = origin.read_bytes()
+    if target.exists() and target.read_bytes() == content:
+        return False
+    _write(target, content)
+    return True
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial")
+    partial.write_bytes(content)
+    partial.replace(path)
+
+
+def _files_of(path: Path) -> set[str]:
+    return {name for manifest in split(path.read_text(), str(path)) for name in manifest.files}
 
 
 def _digest(text: str) -> str:

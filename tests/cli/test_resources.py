@@ -1,5 +1,6 @@
 """`apply`, `get`, `describe` and `delete` on the folders that the operator works on."""
 
+import contextlib
 import hashlib
 import json
 import shutil
@@ -45,7 +46,9 @@ class StandInOperator:
         while not self.stopped.wait(0.02):
             filed = set((self.home / "resources").glob("*/*/*.yaml"))
             for path in filed:
-                self.decide(path)
+                # It may be deleted at any moment.
+                with contextlib.suppress(FileNotFoundError):
+                    self.decide(path)
             for path in (self.home / "status").glob("*/*/*.json"):
                 parts = path.relative_to(self.home / "status").with_suffix(".yaml")
                 if self.home / "resources" / parts not in filed:
@@ -162,6 +165,55 @@ def test_a_namespace_is_a_tenant(operator: StandInOperator, run: Run, folder: Pa
     assert {path.name for path in (operator.home / "resources").iterdir()} == {"ten-7", "other"}
     listed = run("get", "meters", "-A", "-o", "json").json
     assert {document["metadata"]["namespace"] for document in listed} == {"ten-7", "other"}
+
+
+FEED = """\
+apiVersion: billplane.io/v1alpha1
+kind: ExchangeRateFeed
+metadata: {name: NAME}
+spec:
+  source: {csv: {file: rates.csv, wide: true}}
+"""
+
+
+def test_a_table_that_a_feed_names_goes_with_it_and_away_with_its_last_reader(
+    operator: StandInOperator, run: Run, tmp_path: Path
+) -> None:
+    manifests = tmp_path / "feeds"
+    manifests.mkdir()
+    for name in ("one", "two"):
+        (manifests / f"{name}.yaml").write_text(FEED.replace("NAME", name))
+    assert run("apply", "-f", str(manifests)).code == ExitCode.INVALID
+    assert list((operator.home / "resources").iterdir()) == []
+    (manifests / "rates.csv").write_text("Date,USD\n")
+    assert run("apply", "-f", str(manifests)).code == 0
+    beside = operator.home / "resources" / "default" / "ExchangeRateFeed" / "rates.csv"
+    assert beside.read_text() == "Date,USD\n"
+
+    (manifests / "rates.csv").write_text("Date,USD\n2026-01-02,1.1\n")
+    changed = run("apply", "-f", str(manifests / "one.yaml"), "-o", "json").json
+    assert changed[0]["change"] == "configured"
+    assert "1.1" in beside.read_text()
+
+    run("delete", "feed", "one")
+    assert beside.exists()
+    run("delete", "feed", "two")
+    assert not beside.exists()
+
+
+@pytest.mark.parametrize("name", ["../rates.csv", "other.yaml", "/etc/passwd"])
+def test_a_table_that_lies_elsewhere_is_refused(
+    operator: StandInOperator, run: Run, tmp_path: Path, name: str
+) -> None:
+    manifests = tmp_path / "feeds"
+    manifests.mkdir()
+    (tmp_path / "rates.csv").write_text("Date,USD\n")
+    elsewhere = FEED.replace("rates.csv", name).replace("NAME", "one")
+    (manifests / "one.yaml").write_text(elsewhere)
+    result = run("apply", "-f", str(manifests / "one.yaml"))
+    assert result.code == ExitCode.INVALID
+    assert name in result.err
+    assert list((operator.home / "resources").iterdir()) == []
 
 
 def test_two_namespaces_for_one_resource_are_refused(

@@ -53,6 +53,7 @@ def main() -> None:
     elif sys.argv[1] == "step":
         with Path(sys.argv[2]).open("a") as seen:
             seen.write("migrated\n")
+        time.sleep(float(os.environ.get("STAND_IN_STEP_SECONDS", "0")))
     else:
         home = LaptopHome.open(Path(sys.argv[1]), int(sys.argv[2]))
         raise SystemExit(0 if commands.supervise(home, stand_in_plan(home), report) else 1)

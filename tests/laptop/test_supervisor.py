@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -132,6 +133,42 @@ def test_of_two_ups_at_once_one_starts_and_both_report_ready(laptop: LaptopHome)
     assert [process.exitcode for process in both] == [0, 0]
     supervisors = [line for line in mentions(laptop) if line[-2:-1] == [str(laptop.path)]]
     assert len(supervisors) == 1
+
+
+def test_ctrl_c_while_it_starts_stops_what_was_started(
+    laptop: LaptopHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STAND_IN_STEP_SECONDS", "60")
+    starting = multiprocessing.get_context("fork").Process(target=up, args=(laptop,))
+    starting.start()
+    eventually((laptop.path / "steps.seen").exists)
+    assert starting.pid is not None
+    os.kill(starting.pid, signal.SIGINT)
+    starting.join(30)
+    assert starting.exitcode not in {0, None}
+    assert mentions(laptop) == []
+
+
+def test_in_the_foreground_it_stays_until_ctrl_c_and_another_reports_it(
+    laptop: LaptopHome,
+) -> None:
+    command = [sys.executable, str(STAND_IN), str(laptop.path), str(laptop.port_offset)]
+    foreground = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    eventually(lambda: commands.status(laptop)["phase"] == "ready")
+
+    options = ["--home", str(laptop.path), "--port-offset", "9999", "up", "--foreground"]
+    second = subprocess.run(
+        [sys.executable, "-m", "billplane.laptop", *options],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = json.loads(second.stdout)
+    assert (told["url"], told["already_running"]) == (laptop.gateway_url, True)
+
+    foreground.send_signal(signal.SIGINT)
+    assert foreground.wait(30) == 0
+    assert mentions(laptop) == []
 
 
 @pytest.mark.parametrize("name", PARTS)
