@@ -9,6 +9,7 @@ SERVICES = (
     "exchange_rate",
     "gateway",
     "identity",
+    "pricing",
     "subscription",
     "tax",
 )

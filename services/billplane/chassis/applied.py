@@ -224,7 +224,8 @@ async def apply(
         return row, spec, True
     if (application.epoch, application.generation) < (row.epoch, row.generation):
         raise StaleGeneration(
-            f"generation {row.generation} of epoch {row.epoch} was applied already"
+            f"generation {row.generation} of epoch {row.epoch} was applied already",
+            metadata={"generation": row.generation, "epoch": row.epoch},
         )
     changed = hash_of(kind, row) != wanted
     if changed:
@@ -269,7 +270,10 @@ async def remove(
     if row is None:
         return None
     if (epoch, generation) < (row.epoch, row.generation):
-        raise StaleGeneration(f"generation {row.generation} of epoch {row.epoch} is newer")
+        raise StaleGeneration(
+            f"generation {row.generation} of epoch {row.epoch} is newer",
+            metadata={"generation": row.generation, "epoch": row.epoch},
+        )
     if row.removed_at is None:
         row.removed_at = tx.now
     return row

@@ -64,3 +64,52 @@ class ChargeModelNotRated(BillplaneError):
 
     kind = Kind.FAILED_PRECONDITION
     reason = "CHARGE_MODEL_NOT_RATED"
+
+
+class PlanNotFound(BillplaneError):
+    """No such plan, or no default plan."""
+
+    kind = Kind.NOT_FOUND
+    reason = "PLAN_NOT_FOUND"
+
+
+class PlanVersionNotFound(BillplaneError):
+    """The plan has no such version."""
+
+    kind = Kind.NOT_FOUND
+    reason = "PLAN_VERSION_NOT_FOUND"
+
+
+class PlanArchived(BillplaneError):
+    """The plan is no longer sold and gets no further version."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "PLAN_ARCHIVED"
+
+
+class PlanInUse(BillplaneError):
+    """The plan has live subscriptions."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "IN_USE"
+
+
+class DefaultPlanTaken(BillplaneError):
+    """Another plan is the default of the tenant."""
+
+    kind = Kind.ALREADY_EXISTS
+    reason = "DEFAULT_PLAN_TAKEN"
+
+
+class MeterNotPriced(BillplaneError):
+    """The plan has no charge for the meter."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "METER_NOT_PRICED"
+
+
+class UsageOutOfRange(BillplaneError):
+    """A usage row says an instant, a span or a count that no usage has."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "USAGE_OUT_OF_RANGE"

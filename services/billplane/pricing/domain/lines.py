@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from billplane.money import (
     AmountOutOfRange,
@@ -13,12 +13,15 @@ from billplane.money import (
     minor_units,
     round_to_minor,
     to_decimal,
+    wide_precision,
 )
 from billplane.pricing.domain.periods import Period
 from billplane.pricing.domain.priced import text
 from billplane.pricing.errors import AmountTooLarge
 
 LineKind = Literal["recurring", "usage", "commitment", "cap"]
+
+SHOWN_DIGITS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,3 +134,16 @@ class Conversion:
             starts_at=draft.period.starts_at,
             ends_at=draft.period.ends_at,
         )
+
+
+def shown(exact: Decimal) -> str:
+    """Write an exact amount for a reader: at most 20 fractional digits, ties to even.
+
+    A price that never ends (100 / 31) would fill 120 digits; what is added up and rounded to
+    minor units is the amount itself, never this text.
+    """
+    if exact.as_tuple().exponent >= -SHOWN_DIGITS:  # type: ignore[operator]
+        return f"{exact:f}"
+    with wide_precision():
+        text = f"{exact.quantize(Decimal((0, (1,), -SHOWN_DIGITS))):f}"
+    return text.rstrip("0").rstrip(".")

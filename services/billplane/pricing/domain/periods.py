@@ -16,6 +16,7 @@ from billplane.resources.billing_plan import Interval
 # A Monday, from which weeks are counted; days and years need none of that kind.
 _FIRST_MONDAY = date(1970, 1, 5)
 _FIRST_DAY = date(1970, 1, 1)
+_YEAR_MIN, _YEAR_MAX = 1970, 2200
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,40 @@ def calendar_period(interval: Interval, at: datetime) -> Period:
     today = local_date(at, zone)
     first, next_first = _calendar_dates(interval.unit, interval.count, today)
     return Period(_midnight(first, zone), _midnight(next_first, zone))
+
+
+def require_usual(at: datetime, field: str) -> None:
+    """Refuse instants at which nothing is billed, and with which calendars cannot reckon.
+
+    Raises: PeriodInvalid for instants outside the years 1970 to 2200.
+    """
+    if not _YEAR_MIN <= at.year <= _YEAR_MAX:
+        raise PeriodInvalid(
+            f"the instant must lie within the years {_YEAR_MIN} to {_YEAR_MAX}", field=field
+        )
+
+
+def period_at(interval: Interval, at: datetime) -> Period:
+    """Return a whole period of the interval: the calendar's, or the one that begins at an instant.
+
+    Raises: PeriodInvalid for instants outside the years 1970 to 2200.
+    """
+    require_usual(at, "at")
+    if interval.anchor == "Calendar":
+        return calendar_period(interval, at)
+    local = at.astimezone(ZoneInfo(interval.time_zone))
+    end = _add(interval.unit, interval.count, local.date())
+    ends_at = datetime.combine(end, local.time(), local.tzinfo).astimezone(UTC)
+    return Period(at, ends_at)
+
+
+def _add(unit: str, count: int, day: date) -> date:
+    """Return the same day a number of units later, or the month's last where it has no such day."""
+    if unit in {"Day", "Week"}:
+        return day + timedelta(days=count if unit == "Day" else 7 * count)
+    index = day.year * 12 + day.month - 1 + (count if unit == "Month" else 12 * count)
+    last = (_month_start(index + 1) - timedelta(days=1)).day
+    return _month_start(index).replace(day=min(day.day, last))
 
 
 def _calendar_dates(unit: str, count: int, today: date) -> tuple[date, date]:

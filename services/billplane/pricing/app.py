@@ -1,0 +1,37 @@
+"""The wiring of pricing."""
+
+from billplane.chassis.app import Route, ServiceApp
+from billplane.chassis.events import fact
+from billplane.chassis.runtime import Runtime
+from billplane.pricing.invariants import (
+    plans_ask_for_what_they_run,
+    stored_specs_are_valid,
+    versions_have_no_gaps,
+)
+from billplane.pricing.rest import rest
+from billplane.pricing.rpc import rpc
+from billplane.pricing.service.rating import RatingThreads
+from billplane.pricing.settings import PricingSettings
+from billplane.protos.pricing.v1.events_pb2 import PlanPublished
+
+
+async def open_threads(runtime: Runtime) -> RatingThreads:
+    """Open the threads in which large periods are rated."""
+    settings: PricingSettings = runtime.settings  # type: ignore[assignment]
+    return RatingThreads(settings.rating_threads)
+
+
+app = ServiceApp(
+    name="pricing",
+    title="Pricing",
+    description="Plans, their immutable versions, and what usage and fees cost.",
+    settings=PricingSettings,
+    rest=rest,
+    rpc=[rpc],
+    routes=[Route("/v1/plans"), Route("/v1/quotes")],
+    messages=[fact(PlanPublished, "plan")],
+    invariants=[versions_have_no_gaps, plans_ask_for_what_they_run, stored_specs_are_valid],
+    depends_on=["exchange_rate", "subscription"],
+    kept_grpc_ports=[50053],
+    start=open_threads,
+)

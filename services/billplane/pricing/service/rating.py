@@ -1,0 +1,150 @@
+"""Rating of a billing period; calls nobody."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Final, TypeVar
+
+from billplane.chassis.call import Call
+from billplane.chassis.errors import FieldError, Invalid
+from billplane.money import CurrencyCode, UnknownCurrency, parse_currency
+from billplane.pricing import domain
+from billplane.pricing.domain import Period, RatedLine, UsageLists
+from billplane.pricing.errors import RateRequired, UsageOutOfRange
+from billplane.pricing.service import plans
+from billplane.resources import BillingPlanSpec
+
+# From here on rating takes longer than other requests should wait for.
+ROWS_INLINE_MAX: Final = 10_000
+
+# Usage is of the years 1970 to 2100; a span of it is at most a period.
+_SECONDS_MAX: Final = 4_133_980_800
+_COUNT_MAX: Final = 2**53 - 1
+
+Answer = TypeVar("Answer")
+
+
+class RatingThreads:
+    """The bounded threads of a process in which large periods are rated."""
+
+    def __init__(self, count: int) -> None:
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="rating")
+
+    async def run(self, work: Callable[[], Answer]) -> Answer:
+        """Work in a thread; more work than threads waits."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def close(self) -> None:
+        """Let what is begun finish and drop the rest."""
+        await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodToRate:
+    """One billing period of one subscription.
+
+    Shape: `read_usage` gives the usage by charge name; it is called where the rating runs.
+    """
+
+    plan: str
+    version: int
+    period: Period
+    nominal: Period | None
+    advance: Period | None
+    advance_only: bool
+    target_currency: str
+    rate: str
+    rate_id: str
+    row_count: int
+    read_usage: Callable[[], Mapping[str, UsageLists]]
+
+
+@dataclass(frozen=True, slots=True)
+class RatedPeriod:
+    """The lines of a period, before discounts and tax."""
+
+    lines: Sequence[RatedLine]
+    currency: CurrencyCode
+
+
+async def rate_period(call: Call, asked: PeriodToRate) -> RatedPeriod:
+    """Turn the usage and fees of one period into priced lines.
+
+    Raises: PlanNotFound, PlanVersionNotFound, Invalid, UsageOutOfRange, ScopeMissing, and what
+        the rating core raises.
+    """
+    async with call.reading() as tx:
+        found = await plans.get_plan(tx, asked.plan, asked.version)
+    spec = plans.spec_of(found.version)
+    target = currency_of(asked.target_currency, "target_currency")
+    rate = rate_of(asked.rate)
+
+    def work() -> list[RatedLine]:
+        return _rate(spec, asked, target, rate)
+
+    threads: RatingThreads = call.runtime.state
+    lines = await threads.run(work) if asked.row_count > ROWS_INLINE_MAX else work()
+    return RatedPeriod(lines, target or spec.currency)
+
+
+def currency_of(code: str, field: str) -> CurrencyCode | None:
+    """Read a currency code; an empty one is none.
+
+    Raises: Invalid.
+    """
+    if not code:
+        return None
+    try:
+        return parse_currency(code)
+    except UnknownCurrency as error:
+        raise Invalid([FieldError(field, "CURRENCY_UNKNOWN", str(error))]) from None
+
+
+def rate_of(text: str) -> Decimal | None:
+    """Read a rate; an empty one is none.
+
+    Raises: RateRequired for text that is no number.
+    """
+    if not text:
+        return None
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise RateRequired("the rate must be a decimal number", field="rate") from None
+
+
+def _rate(
+    spec: BillingPlanSpec,
+    asked: PeriodToRate,
+    target: CurrencyCode | None,
+    rate: Decimal | None,
+) -> list[RatedLine]:
+    usage = asked.read_usage()
+    for lists in usage.values():
+        _check_range(lists)
+    return domain.rate_period(
+        spec,
+        starts_at=asked.period.starts_at,
+        ends_at=asked.period.ends_at,
+        usage={charge: domain.columns_from_lists(lists) for charge, lists in usage.items()},
+        nominal=asked.nominal,
+        advance=asked.advance,
+        advance_only=asked.advance_only,
+        target_currency=target,
+        rate=rate,
+        rate_id=asked.rate_id or None,
+    )
+
+
+def _check_range(lists: UsageLists) -> None:
+    for name, values, maximum in (
+        ("starts_at", lists.starts_at, _SECONDS_MAX),
+        ("seconds", lists.seconds, _SECONDS_MAX),
+        ("event_count", lists.event_count, _COUNT_MAX),
+    ):
+        if values and not 0 <= min(values) <= max(values) <= maximum:
+            raise UsageOutOfRange(
+                f"the {name} of usage rows must lie within 0 and {maximum}", field="usage"
+            )

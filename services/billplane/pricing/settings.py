@@ -1,0 +1,10 @@
+"""Settings of pricing."""
+
+from billplane.chassis.settings import Settings
+
+
+class PricingSettings(Settings):
+    """What pricing reads beside the shared settings."""
+
+    rating_threads: int = 2
+    """How many periods of many usage rows are rated at once; others wait."""
