@@ -11,6 +11,7 @@ from dotenv import dotenv_values
 
 from billplane_cli.commands import (
     account,
+    billing,
     customer,
     invoice,
     platform,
@@ -31,7 +32,17 @@ app = typer.Typer(
     help="Run and use Billplane: metering, pricing, invoices and payments from resources.",
     epilog=f"Exit codes: {_CODES}",
 )
-for group in (platform, resources, account, customer, subscription, usage, invoice, quote):
+for group in (
+    platform,
+    resources,
+    account,
+    customer,
+    subscription,
+    usage,
+    billing,
+    invoice,
+    quote,
+):
     group.add_to(app)
 
 

@@ -96,6 +96,15 @@ class Client:
         headers = {"Idempotency-Key": key}
         return self.request("POST", path, body={} if body is None else body, headers=headers).json()
 
+    def patch(self, path: str, body: Body) -> Any:
+        """Change some fields of one thing.
+
+        Raises: ApiError, UnreachableError.
+        Idempotent by: a key made here.
+        """
+        headers = {"Idempotency-Key": secrets.token_hex(16)}
+        return self.request("PATCH", path, body=body, headers=headers).json()
+
     def delete(self, path: str) -> None:
         """Delete one thing.
 

@@ -154,8 +154,52 @@ def test_a_customer_is_put_on_a_plan(platform: Platform, run: Run) -> None:
 
 def test_a_subscription_is_cancelled_by_a_verb(platform: Platform, run: Run) -> None:
     platform.on("POST", "/v1/subscriptions/sub_1:cancel", Reply(200, {"id": "sub_1"}))
-    assert run("subscription", "cancel", "sub_1", "--at-period-end").code == 0
-    assert platform.requests[0].body == {"at_period_end": True}
+    assert run("subscription", "cancel", "sub_1").code == 0
+    assert run("subscription", "cancel", "sub_1", "--now").code == 0
+    assert [one.body["at_period_end"] for one in platform.requests] == [True, False]
+
+
+def test_a_customer_is_changed_by_what_was_given_alone(platform: Platform, run: Run) -> None:
+    platform.on("PATCH", "/v1/customers/cus_1", Reply(200, CUSTOMER))
+    options = ("--payment-terms-days", "0", "--tax-id", "eu_vat=ATU12345678")
+    assert run("customer", "update", "cus_1", *options).code == 0
+    assert platform.requests[0].body == {
+        "payment_terms_days": 0,
+        "tax_ids": [{"type": "eu_vat", "value": "ATU12345678"}],
+    }
+
+
+def test_billing_waits_for_its_end_and_tells_what_failed(platform: Platform, run: Run) -> None:
+    begun = {"id": "run_1", "state": "running", "periods": 0, "invoiced": 0, "failed": 0}
+    error = {"subscription_id": "sub_9", "reason": "RATE_STALE", "detail": "the rate is too old"}
+    ended = {
+        **begun,
+        "state": "done",
+        "periods": 3,
+        "invoiced": 2,
+        "failed": 1,
+        "errors": [error],
+        "finished_at": "2026-02-01T00:00:00Z",
+    }
+    answers = iter([begun])
+    platform.on("POST", "/v1/billing_runs", Reply(202, begun))
+    platform.on("GET", "/v1/billing_runs/run_1", lambda _: Reply(200, next(answers, ended)))
+    result = run("bill", "--customer", "cus_1")
+    assert result.code == ExitCode.FAILED
+    assert "sub_9: the rate is too old (RATE_STALE)" in result.out
+    assert platform.requests[0].body == {"finalize": True, "customer_ids": ["cus_1"]}
+
+
+def test_a_test_clock_is_made_and_moved(platform: Platform, run: Run) -> None:
+    clock = {"id": "clk_1", "name": "", "now": "2026-01-01T00:00:00Z"}
+    platform.on("POST", "/v1/test_clocks", Reply(201, clock))
+    platform.on("POST", "/v1/test_clocks/clk_1:advance", Reply(200, clock))
+    assert run("clock", "create", "--now", "2026-01-01T00:00:00Z").code == 0
+    assert run("clock", "advance", "clk_1", "2026-02-01T00:00:00Z").code == 0
+    assert [one.body for one in platform.requests] == [
+        {"now": "2026-01-01T00:00:00Z"},
+        {"to": "2026-02-01T00:00:00Z"},
+    ]
 
 
 def test_a_quote_shows_its_lines_and_total(platform: Platform, run: Run) -> None:

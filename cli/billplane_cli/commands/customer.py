@@ -31,6 +31,12 @@ def add_to(app: typer.Typer) -> None:
         example="billplane customer create --name 'Ada GmbH' --country DE --currency EUR\n"
         "billplane customer create --name Bo --external-id 8f14e45f --metadata team=blue",
     )(create)
+    command(
+        group,
+        "update",
+        example="billplane customer update cus_… --email billing@example.com",
+    )(update)
+    command(group, "delete", example="billplane customer delete cus_…")(delete)
     app.add_typer(group, name="customer")
 
 
@@ -45,45 +51,124 @@ def show(session: Session, customer_id: str) -> None:
     session.output.show(session.client.get(path_of("v1", "customers", customer_id)))
 
 
+NameOption = Annotated[str | None, typer.Option(help="As on the invoice.")]
+CurrencyOption = Annotated[str | None, typer.Option(help="ISO 4217, such as EUR.")]
+EmailOption = Annotated[str | None, typer.Option(help="Where invoices go.")]
+ExternalIdOption = Annotated[str | None, typer.Option(help="Your own id, unique.")]
+CountryOption = Annotated[str | None, typer.Option(help="ISO 3166-1, such as DE.")]
+Line1Option = Annotated[str | None, typer.Option(help="Street and number.")]
+CityOption = Annotated[str | None, typer.Option(help="Town.")]
+PostalCodeOption = Annotated[str | None, typer.Option(help="As the country writes it.")]
+RegionOption = Annotated[str | None, typer.Option(help="State or province.")]
+TaxTypeOption = Annotated[str | None, typer.Option(help="consumer or business.")]
+TaxIdOption = Annotated[
+    list[str] | None, typer.Option(help="TYPE=VALUE, such as eu_vat=ATU12345678; several times.")
+]
+UserTypeOption = Annotated[str | None, typer.Option(help="A word of yours, for discounts.")]
+LocaleOption = Annotated[str | None, typer.Option(help="Language of documents, such as de.")]
+TimeZoneOption = Annotated[str | None, typer.Option(help="Such as Europe/Berlin.")]
+TermsOption = Annotated[int | None, typer.Option(help="Days until an invoice is due.")]
+
+
 def create(
     session: Session,
     name: Annotated[str, typer.Option(help="As on the invoice.")],
-    currency: Annotated[str | None, typer.Option(help="ISO 4217, such as EUR.")] = None,
-    email: Annotated[str | None, typer.Option(help="Where invoices go.")] = None,
-    external_id: Annotated[str | None, typer.Option(help="Your own id, unique.")] = None,
-    country: Annotated[str | None, typer.Option(help="ISO 3166-1, such as DE.")] = None,
-    line1: Annotated[str | None, typer.Option(help="Street and number.")] = None,
-    city: Annotated[str | None, typer.Option()] = None,
-    postal_code: Annotated[str | None, typer.Option()] = None,
-    region: Annotated[str | None, typer.Option(help="State or province.")] = None,
-    tax_type: Annotated[str | None, typer.Option(help="consumer or business.")] = None,
-    user_type: Annotated[str | None, typer.Option(help="A word of yours, for discounts.")] = None,
-    locale: Annotated[str | None, typer.Option(help="Such as de-DE.")] = None,
-    time_zone: Annotated[str | None, typer.Option(help="Such as Europe/Berlin.")] = None,
+    currency: CurrencyOption = None,
+    email: EmailOption = None,
+    external_id: ExternalIdOption = None,
+    country: CountryOption = None,
+    line1: Line1Option = None,
+    city: CityOption = None,
+    postal_code: PostalCodeOption = None,
+    region: RegionOption = None,
+    tax_type: TaxTypeOption = None,
+    tax_id: TaxIdOption = None,
+    user_type: UserTypeOption = None,
+    locale: LocaleOption = None,
+    time_zone: TimeZoneOption = None,
+    payment_terms_days: TermsOption = None,
+    test_clock: Annotated[
+        str | None, typer.Option(help="Whose time the customer lives in, in test mode.")
+    ] = None,
     metadata: MetadataOption = None,
 ) -> None:
     """Create a customer."""
-    address = {
-        "line1": line1,
-        "city": city,
-        "postal_code": postal_code,
-        "region": region,
-        "country": country,
-    }
-    given: dict[str, Any] = {
-        "name": name,
-        "currency_code": currency,
-        "email": email,
-        "external_id": external_id,
-        "address": _given(address),
-        "tax_type": tax_type,
-        "user_type": user_type,
-        "locale": locale,
-        "time_zone": time_zone,
-        "metadata": pairs(metadata),
-    }
-    session.output.show(session.client.post("/v1/customers", _given(given)))
+    body = _body(
+        name=name,
+        currency_code=currency,
+        email=email,
+        external_id=external_id,
+        address=_address(line1, city, postal_code, region, country),
+        tax_type=tax_type,
+        tax_ids=_tax_ids(tax_id),
+        user_type=user_type,
+        locale=locale,
+        time_zone=time_zone,
+        payment_terms_days=payment_terms_days,
+        test_clock_id=test_clock,
+        metadata=pairs(metadata),
+    )
+    session.output.show(session.client.post("/v1/customers", body))
 
 
-def _given(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in values.items() if value}
+def update(
+    session: Session,
+    customer_id: str,
+    name: NameOption = None,
+    currency: CurrencyOption = None,
+    email: EmailOption = None,
+    external_id: ExternalIdOption = None,
+    country: CountryOption = None,
+    line1: Line1Option = None,
+    city: CityOption = None,
+    postal_code: PostalCodeOption = None,
+    region: RegionOption = None,
+    tax_type: TaxTypeOption = None,
+    tax_id: TaxIdOption = None,
+    user_type: UserTypeOption = None,
+    locale: LocaleOption = None,
+    time_zone: TimeZoneOption = None,
+    payment_terms_days: TermsOption = None,
+    metadata: MetadataOption = None,
+) -> None:
+    """Change a customer; what is not given stays, but an address is replaced whole."""
+    body = _body(
+        name=name,
+        currency_code=currency,
+        email=email,
+        external_id=external_id,
+        address=_address(line1, city, postal_code, region, country),
+        tax_type=tax_type,
+        tax_ids=_tax_ids(tax_id),
+        user_type=user_type,
+        locale=locale,
+        time_zone=time_zone,
+        payment_terms_days=payment_terms_days,
+        metadata=pairs(metadata),
+    )
+    session.output.show(session.client.patch(path_of("v1", "customers", customer_id), body))
+
+
+def delete(session: Session, customer_id: str) -> None:
+    """Delete a customer who was never billed."""
+    session.client.delete(path_of("v1", "customers", customer_id))
+    session.output.say(f"{customer_id} is deleted.")
+
+
+def _body(**given: Any) -> dict[str, Any]:
+    # Zero days are an answer; an empty text, list or object is none.
+    return {name: value for name, value in given.items() if value or value == 0}
+
+
+def _address(
+    line1: str | None,
+    city: str | None,
+    postal_code: str | None,
+    region: str | None,
+    country: str | None,
+) -> dict[str, Any]:
+    return _body(line1=line1, city=city, postal_code=postal_code, region=region, country=country)
+
+
+def _tax_ids(given: list[str] | None) -> list[dict[str, str]]:
+    return [{"type": key, "value": value} for key, value in pairs(given, "--tax-id").items()]

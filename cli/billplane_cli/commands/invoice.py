@@ -78,7 +78,11 @@ def list_invoices(
 
 def show(session: Session, invoice_id: str) -> None:
     """Show an invoice by id or number, with its lines."""
-    invoice = session.client.get(path_of("v1", "invoices", invoice_id))
+    show_invoice(session, session.client.get(path_of("v1", "invoices", invoice_id)))
+
+
+def show_invoice(session: Session, invoice: dict[str, Any]) -> None:
+    """Write an invoice, its lines below it in a table."""
     session.output.show(invoice, _TOTALS)
     if session.output.format == "table":
         currency = {"currency_code": invoice.get("currency_code")}

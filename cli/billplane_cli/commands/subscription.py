@@ -6,13 +6,14 @@ import typer
 
 from billplane_cli.client import path_of
 from billplane_cli.commands.arguments import LimitOption, MetadataOption, pairs
+from billplane_cli.commands.invoice import show_invoice
 from billplane_cli.output import Column
 from billplane_cli.session import Session, command
 
 _COLUMNS = [
     Column("ID", "id"),
     Column("CUSTOMER", "customer_id"),
-    Column("PLAN", "plan_id"),
+    Column("PLAN", "plan_name"),
     Column("VERSION", "plan_version", right=True),
     Column("STATE", "state"),
     Column("PERIOD", "current_period_starts_at"),
@@ -37,8 +38,9 @@ def add_to(app: typer.Typer) -> None:
     command(
         group,
         "cancel",
-        example="billplane subscription cancel sub_… --at-period-end",
+        example="billplane subscription cancel sub_…\nbillplane subscription cancel sub_… --now",
     )(cancel)
+    command(group, "preview", example="billplane subscription preview sub_…")(preview)
     app.add_typer(group, name="subscription")
 
 
@@ -62,10 +64,11 @@ def subscribe(
 def list_subscriptions(
     session: Session,
     customer: Annotated[str | None, typer.Option(help="Only this customer's.")] = None,
+    state: Annotated[str | None, typer.Option(help="Such as active, past_due, ended.")] = None,
     limit: LimitOption = 50,
 ) -> None:
     """List subscriptions, the newest first."""
-    query = {"customer_id": customer}
+    query = {"customer_id": customer, "state": state}
     found = session.client.pages("/v1/subscriptions", query, limit=limit or None)
     session.output.show_list(found, _COLUMNS, "There are no subscriptions.")
 
@@ -75,13 +78,19 @@ def show(session: Session, subscription_id: str) -> None:
     session.output.show(session.client.get(path_of("v1", "subscriptions", subscription_id)))
 
 
+def preview(session: Session, subscription_id: str) -> None:
+    """Show the invoice of the current period as it would be now; nothing is stored."""
+    path = path_of("v1", "subscriptions", f"{subscription_id}:preview")
+    show_invoice(session, session.client.get(path))
+
+
 def cancel(
     session: Session,
     subscription_id: str,
     at_period_end: Annotated[
-        bool, typer.Option("--at-period-end", help="When its period ends, not now.")
-    ] = False,
+        bool, typer.Option("--at-period-end/--now", help="When its period ends, or at once.")
+    ] = True,
 ) -> None:
-    """End a subscription, now or when its period ends."""
+    """End a subscription when its period ends, or now."""
     path = path_of("v1", "subscriptions", f"{subscription_id}:cancel")
     session.output.show(session.client.post(path, {"at_period_end": at_period_end}))
