@@ -1,3 +1,3 @@
 """What every test may ask for."""
 
-pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.platform"]
+pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.platform", "tests.fixtures.airport"]

@@ -61,6 +61,8 @@ def platform_environment(home: LaptopHome) -> dict[str, str]:
         "BILLPLANE_JWT_SECRET": os.environ.get("BILLPLANE_JWT_SECRET") or home.secrets.jwt_secret,
         "BILLPLANE_ADMIN_KEY": os.environ.get("BILLPLANE_ADMIN_KEY") or home.secrets.admin_key,
         "BILLPLANE_GATEWAY_DEMO_TENANT": "default",
+        "BILLPLANE_IDENTITY_ACTIVATE_TENANTS": "true",
+        "BILLPLANE_EXCHANGE_RATE_RESOURCES_FOLDER": str(home.resources_directory),
         "BILLPLANE_EXCHANGE_RATE_RESOURCES_FOLDER": str(home.resources_directory),
         "BILLPLANE_LOG_FORMAT": os.environ.get("BILLPLANE_LOG_FORMAT") or "json",
     }

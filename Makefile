@@ -1,0 +1,86 @@
+# Billplane. `make` alone prints this help.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export PYTHONDONTWRITEBYTECODE :=
+
+.DEFAULT_GOAL := help
+.PHONY: help up down status test check bench protos lock clean install develop judges run logs format
+
+help: ## print this help
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+up: install ## install, start the laptop platform, bill January of the airport example, leave it running
+	@$(BIN)/python examples/airport/run.py
+
+down: ## stop the laptop platform
+	@$(BIN)/billplane down
+
+status: ## say what runs
+	@$(BIN)/billplane status
+
+logs: ## follow the platform's log
+	@tail -n 50 -F "$$($(BIN)/python -c 'from billplane.laptop.home import default_home; print(default_home())')/logs/platform.log"
+
+run: install ## host one or more services in the foreground: make run SERVICE="tax identity"
+	@$(BIN)/python -m billplane run $(SERVICE)
+
+test: develop judges ## run every test, beside a running platform
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(VENV)-judges/bin/python -m pytest -c /dev/null --rootdir . --confcutdir tests/judges --import-mode=importlib -q -p no:cacheprovider tests/judges
+
+check: develop ## format, lint, types, import contracts, protos: everything but the tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@cd protos && $(CURDIR)/$(BIN)/buf lint
+	@$(BIN)/python tools/protos.py --check
+	@$(BIN)/python tools/routes.py --check
+
+format: develop ## format and mend what can be mended
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+bench: develop ## measure the bars of performance, as ratios in one run
+	@$(BIN)/python -m bench
+
+protos: develop ## generate Python from protos/, and the gateway's routes from the services
+	@$(BIN)/python tools/protos.py
+	@$(BIN)/python tools/routes.py
+
+lock: ## rewrite the lock files from pyproject.toml
+	@tools/lock.sh
+
+clean: ## remove what was built and installed; the platform's data stays
+	@rm -rf .venv .venv-judges build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+install: $(VENV)/installed
+develop: $(VENV)/developing
+judges: $(VENV)-judges/installed
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(not (3, 11) <= v < (3, 14) and f"Billplane needs Python 3.11 to 3.13, {sys.executable} is {v[0]}.{v[1]}; set PYTHON=…")'
+	@echo "Making a virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: requirements.lock examples/airport/requirements.lock pyproject.toml | $(BIN)/python
+	@echo "Installing what Billplane needs (a minute or two)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r examples/airport/requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/developing: requirements-dev.lock $(VENV)/installed
+	@echo "Installing what its tests need"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+$(VENV)-judges/installed: tests/judges/requirements.lock
+	@echo "Installing independent judges"
+	@$(PYTHON) -m venv $(VENV)-judges
+	@$(VENV)-judges/bin/python -m pip install -q --disable-pip-version-check --require-hashes -r tests/judges/requirements.lock
+	@touch $@
