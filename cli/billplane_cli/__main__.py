@@ -64,9 +64,10 @@ def common(
 
 def main() -> None:
     """Run the command line."""
-    for name, value in dotenv_values(Path(".env")).items():
-        if value is not None:
-            os.environ.setdefault(name, value)
+    if os.access(".env", os.R_OK):
+        for name, value in dotenv_values(Path(".env")).items():
+            if value is not None:
+                os.environ.setdefault(name, value)
     app(prog_name=Path(sys.argv[0]).name if sys.argv[0].endswith("micro") else "billplane")
 
 

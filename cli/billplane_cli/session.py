@@ -186,5 +186,10 @@ def finish(session: Session, run: Callable[[Session], None]) -> None:
         # The reader of our output has seen enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         raise typer.Exit(ExitCode.OK) from error
+    except OSError as error:
+        # A file that may not be read, a full disk: the system's own words say what is wrong.
+        where = f"{error.filename}: " if error.filename else ""
+        session.output.fail(CliError(f"{where}{error.strerror or error}."))
+        raise typer.Exit(ExitCode.FAILED) from error
     finally:
         session.close()

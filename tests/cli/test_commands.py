@@ -255,6 +255,13 @@ def test_a_refusal_is_told_on_standard_error_alone(platform: Platform, run: Run)
     assert "NOT_FOUND" in result.err
 
 
+def test_a_file_that_cannot_be_written_is_told_in_words(platform: Platform, run: Run) -> None:
+    platform.on("GET", "/v1/invoices/inv_1/pdf", Reply(200, b"%PDF-1.7"))
+    result = run("invoice", "pdf", "inv_1", "--file", "/proc/none/bill.pdf")
+    assert result.code == ExitCode.FAILED
+    assert "/proc/none/bill.pdf: No such file" in result.err
+
+
 def test_a_bad_pair_is_named(run: Run) -> None:
     result = run("customer", "create", "--name", "Ada", "--metadata", "blue")
     assert result.code == ExitCode.USAGE
