@@ -14,7 +14,7 @@ _EXIT_CODES = {
     413: ExitCode.INVALID,
     422: ExitCode.INVALID,
 }
-_WRONG_PASSWORD = "CREDENTIALS_INVALID"
+_LOG_IN_REFUSED = "CREDENTIALS_INVALID"
 _HINTS = {
     401: "Log in with `billplane login`, or set BILLPLANE_API_KEY.",
     429: "Wait a moment and try again.",
@@ -56,7 +56,7 @@ class ApiError(CliError):
         self.request_id = problem.get("request_id")
         super().__init__(
             _sentence(status, problem),
-            hint="" if self.reason == _WRONG_PASSWORD else _HINTS.get(status, ""),
+            hint="" if self.reason == _LOG_IN_REFUSED else _HINTS.get(status, ""),
             exit_code=_EXIT_CODES.get(status, ExitCode.FAILED),
         )
 

@@ -63,7 +63,6 @@ def platform_environment(home: LaptopHome) -> dict[str, str]:
         "BILLPLANE_GATEWAY_DEMO_TENANT": "default",
         "BILLPLANE_IDENTITY_ACTIVATE_TENANTS": "true",
         "BILLPLANE_EXCHANGE_RATE_RESOURCES_FOLDER": str(home.resources_directory),
-        "BILLPLANE_EXCHANGE_RATE_RESOURCES_FOLDER": str(home.resources_directory),
         "BILLPLANE_LOG_FORMAT": os.environ.get("BILLPLANE_LOG_FORMAT") or "json",
     }
 
