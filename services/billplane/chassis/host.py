@@ -199,7 +199,7 @@ class Platform:
         await self.channels.close()
         for redis in self._redis.values():
             await redis.aclose()
-        await dispose_engines()
+        await dispose_engines(runtime.database.url for runtime in self.runtimes.values())
         _log.info("platform_stopped", seconds=round(time.monotonic() - started, 2))
 
 

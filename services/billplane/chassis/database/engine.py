@@ -1,6 +1,6 @@
 """Engines, one a database server and process, and the transactions of one service."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -49,10 +49,12 @@ def engine_for(url: str, size: int = 5, overflow: int = 5) -> AsyncEngine:
     return _ENGINES[url]
 
 
-async def dispose_engines() -> None:
-    """Close every pool."""
-    while _ENGINES:
-        await _ENGINES.popitem()[1].dispose()
+async def dispose_engines(urls: Iterable[str] | None = None) -> None:
+    """Close the pools of these database servers, or all: a second platform keeps its own."""
+    for url in set(_ENGINES if urls is None else urls):
+        engine = _ENGINES.pop(url, None)
+        if engine is not None:
+            await engine.dispose()
 
 
 def _note_write(
