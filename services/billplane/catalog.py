@@ -9,6 +9,7 @@ SERVICES = (
     "exchange_rate",
     "gateway",
     "identity",
+    "invoice",
     "pricing",
     "subscription",
     "tax",

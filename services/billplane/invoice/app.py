@@ -1,0 +1,52 @@
+"""The wiring of invoice."""
+
+from billplane.chassis.app import Route, ServiceApp
+from billplane.chassis.events import fact
+from billplane.chassis.runtime import Runtime
+from billplane.invoice.consumers import RENDER, consumers
+from billplane.invoice.invariants import (
+    each_period_is_billed_once,
+    numbers_have_no_gaps,
+    totals_add_up,
+    what_is_final_is_frozen,
+)
+from billplane.invoice.jobs import jobs
+from billplane.invoice.render.press import Press
+from billplane.invoice.rest import rest
+from billplane.invoice.rpc import rpc
+from billplane.protos.invoice.v1 import events_pb2
+
+
+async def start(_runtime: Runtime) -> Press:
+    """Open the threads that print."""
+    return Press()
+
+
+app = ServiceApp(
+    name="invoice",
+    title="Invoice",
+    description="Documents that must be right: drafts, numbers without gaps, PDF.",
+    rest=rest,
+    rpc=[rpc],
+    routes=[Route("/v1/invoices"), Route("/v1/invoice_settings")],
+    messages=[
+        fact(events_pb2.InvoiceCreated, "invoice"),
+        fact(events_pb2.InvoiceFinalized, "invoice"),
+        fact(events_pb2.InvoicePaid, "invoice"),
+        fact(events_pb2.InvoicePastDue, "invoice", wire_type="invoice.past_due"),
+        fact(events_pb2.InvoiceVoided, "invoice"),
+        RENDER,
+    ],
+    consumers=consumers,
+    jobs=jobs,
+    invariants=[
+        totals_add_up,
+        numbers_have_no_gaps,
+        each_period_is_billed_once,
+        what_is_final_is_frozen,
+    ],
+    depends_on=["discount", "subscription", "tax"],
+    kept_rest_ports=[8003],
+    start=start,
+    finders=["stale_attempts", "past_due_invoices", "add_up"],
+)

@@ -1,0 +1,158 @@
+"""From a document's rows to its PDF."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from billplane.chassis.call import Call
+from billplane.chassis.database import ReadTransaction, Transaction
+from billplane.invoice import domain, render, repository
+from billplane.invoice.models import InvoiceRow
+from billplane.invoice.render.press import Press
+from billplane.invoice.repository import Invoice
+from billplane.invoice.service import drafts, pricing
+from billplane.money import CurrencyCode
+
+_STATES = {
+    domain.DRAFT: render.DocumentState.DRAFT,
+    domain.FINALIZING: render.DocumentState.DRAFT,
+    domain.VOIDED: render.DocumentState.VOID,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Pdf:
+    """A printed document."""
+
+    name: str
+    content: bytes
+
+
+async def get_pdf(call: Call, id_or_number: str, locale: render.Locale | None = None) -> Pdf:
+    """Return the document as it was issued, or print it now: drafts and voided ones are marked.
+
+    Raises: InvoiceNotFound, ScopeMissing.
+    """
+    async with call.reading() as tx:
+        held = await drafts.get_invoice(tx, id_or_number)
+        row = held.row
+        wanted = locale or locale_of(row)
+        name = row.number or row.id
+        if row.state not in _STATES:
+            stored = await repository.document(tx, row.id, wanted)
+            if stored is not None:
+                return Pdf(name, stored.content)
+        document = await to_document(tx, held, wanted)
+    press: Press = call.runtime.state
+    return Pdf(name, await press.print(document))
+
+
+async def print_issued(tx: Transaction, invoice_id: str) -> None:
+    """Print an issued document in its customer's language and keep it.
+
+    Idempotent by: the invoice.
+    """
+    held = await repository.invoice(tx, invoice_id)
+    if held is None or held.row.state in _STATES:
+        return
+    locale = locale_of(held.row)
+    if await repository.document(tx, invoice_id, locale) is not None:
+        return
+    press: Press = tx.runtime.state
+    content = await press.print(await to_document(tx, held, locale))
+    await repository.add_document(tx, invoice_id, locale, content)
+
+
+def locale_of(row: InvoiceRow) -> render.Locale:
+    """Return the language of the customer's documents."""
+    return "de" if str(row.customer.get("locale", "")).lower()[:2] == "de" else "en"
+
+
+async def to_document(
+    tx: ReadTransaction, held: Invoice, locale: render.Locale
+) -> render.InvoiceDocument:
+    """Return the document as values to print; payments do not change what was issued."""
+    row = held.row
+    if row.seller:
+        seller = pricing.seller_of(row.seller)
+    else:
+        seller = pricing.settings_of(await repository.settings(tx)).seller
+    currency = CurrencyCode(row.currency_code)
+    return render.InvoiceDocument(
+        seller=_party(seller.name, seller.address, [seller.tax_id] if seller.tax_id else []),
+        customer=_customer(pricing.customer_of(row)),
+        currency=currency,
+        locale=locale,
+        state=_STATES.get(row.state, render.DocumentState.FINAL),
+        number=row.number or None,
+        issued_on=row.issued_on,
+        due_on=row.due_on or row.due_requested_on,
+        period=_period(row),
+        lines=tuple(
+            render.Line(
+                description=line.description,
+                amount_minor=line.amount_minor,
+                quantity=line.quantity,
+                unit=line.unit,
+                unit_amount=line.unit_amount,
+                tax_rate=line.tax_rate,
+            )
+            for line in held.lines
+        ),
+        subtotal_minor=row.subtotal_minor,
+        discounts=tuple(
+            render.Discount(item.description, -item.amount_minor) for item in held.discounts
+        ),
+        taxes=tuple(render.Tax(item.label, item.base_minor, item.tax_minor) for item in held.taxes),
+        total_minor=row.total_minor,
+        exchange=_exchange(row),
+        notes=(*row.notes, *([seller.footer] if seller.footer else ())),
+        usage=_usage(pricing.chart_of(row)),
+    )
+
+
+def _customer(customer: domain.Customer) -> render.Party:
+    tax_ids = [item.value for item in customer.tax_ids]
+    return _party(customer.name or customer.customer_id, customer.address, tax_ids)
+
+
+def _party(name: str, address: domain.Address, tax_ids: list[str]) -> render.Party:
+    place = " ".join(part for part in (address.postal_code, address.city) if part)
+    lines = (address.line1, address.line2, place, address.region, address.country)
+    return render.Party(name, tuple(line for line in lines if line), tuple(tax_ids))
+
+
+def _period(row: InvoiceRow) -> render.Period | None:
+    if row.period_starts_at is None or row.period_ends_at is None:
+        return None
+    last = row.period_ends_at - timedelta(microseconds=1)
+    return render.Period(
+        domain.local_date(row.period_starts_at, row.time_zone),
+        domain.local_date(last, row.time_zone),
+    )
+
+
+def _exchange(row: InvoiceRow) -> render.ExchangeNote | None:
+    rate = domain.Conversion(**row.conversion)
+    if not rate.base:
+        return None
+    return render.ExchangeNote(
+        base=CurrencyCode(rate.base),
+        quote=CurrencyCode(rate.quote),
+        rate=rate.rate,
+        source=rate.source,
+        as_of=date.fromisoformat(rate.as_of),
+    )
+
+
+def _usage(chart: domain.Chart) -> render.UsageChart | None:
+    if not chart.points:
+        return None
+    points = tuple(render.UsagePoint(_label(label), quantity) for label, quantity in chart.points)
+    return render.UsageChart(chart.title, chart.unit, points)
+
+
+def _label(text: str) -> date | str:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return text
