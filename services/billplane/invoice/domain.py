@@ -68,7 +68,7 @@ class Customer:
     tax_type: str = "consumer"
     user_type: str = ""
     locale: str = ""
-    payment_terms_days: int = 0
+    payment_terms_days: int | None = None
     external_id: str = ""
 
 
@@ -275,7 +275,7 @@ def faults(draft: Draft) -> list[tuple[str, str, str]]:
         found.append(("customer.customer_id", "FIELD_REQUIRED", "customer_id is needed"))
     if draft.customer.tax_type not in ("consumer", "business"):
         found.append(("customer.tax_type", "FIELD_INVALID", "expected consumer or business"))
-    if not 0 <= draft.customer.payment_terms_days <= TERMS_DAYS_MAX:
+    if not 0 <= (draft.customer.payment_terms_days or 0) <= TERMS_DAYS_MAX:
         found.append(
             ("customer.payment_terms_days", "FIELD_INVALID", f"0 to {TERMS_DAYS_MAX} days")
         )
@@ -369,7 +369,8 @@ def due_date(draft: Draft, issued_on: date, terms_days: int) -> date:
     """Return the day by which the document is to be paid."""
     if draft.due_on is not None:
         return max(draft.due_on, issued_on)
-    return issued_on + timedelta(days=draft.customer.payment_terms_days or terms_days)
+    days = draft.customer.payment_terms_days
+    return issued_on + timedelta(days=terms_days if days is None else days)
 
 
 def series_of(prefix: str, issued_on: date, *, livemode: bool) -> str:

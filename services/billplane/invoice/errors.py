@@ -10,6 +10,13 @@ class InvoiceNotFound(BillplaneError):
     reason = "INVOICE_NOT_FOUND"
 
 
+class CustomerUnknown(BillplaneError):
+    """No such customer to bill."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "CUSTOMER_UNKNOWN"
+
+
 class InvoiceNotDraft(BillplaneError):
     """Only a draft can be changed, deleted or finalized."""
 

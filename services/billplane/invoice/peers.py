@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import TypeVar
 
 from billplane.chassis.call import Call
-from billplane.chassis.errors import PeerError
+from billplane.chassis.errors import Kind, PeerError
 from billplane.chassis.rpc import from_timestamp, to_timestamp
 from billplane.invoice import domain
+from billplane.invoice.errors import CustomerUnknown
 from billplane.protos.discount.v1 import discount_pb2, discount_pb2_grpc
 from billplane.protos.subscription.v1 import subscription_pb2, subscription_pb2_grpc
 from billplane.protos.tax.v1 import tax_pb2, tax_pb2_grpc
@@ -115,10 +116,16 @@ async def calculate_tax(
 async def get_customer(call: Call, customer_id: str) -> tuple[domain.Customer, str, datetime]:
     """Return a customer by id or external id, its time zone and its present.
 
-    Raises: PeerError with subscription's reason when there is no such customer.
+    Raises: CustomerUnknown; the peer's errors.
     """
     stub = subscription_pb2_grpc.SubscriptionServiceStub(call.runtime.channels.get("subscription"))
-    answer = await call.ask(stub.GetCustomer, subscription_pb2.GetCustomerRequest(id=customer_id))
+    request = subscription_pb2.GetCustomerRequest(id=customer_id)
+    try:
+        answer = await call.ask(stub.GetCustomer, request)
+    except PeerError as error:
+        if error.kind is not Kind.NOT_FOUND:
+            raise
+        raise CustomerUnknown(f"there is no customer {customer_id}", field="/customer_id") from None
     found = answer.customer
     address = found.address
     customer = domain.Customer(

@@ -117,7 +117,9 @@ def from_proto_customer(message: pb.CustomerSnapshot) -> domain.Customer:
         tax_type=message.tax_type or "consumer",
         user_type=message.user_type,
         locale=message.locale,
-        payment_terms_days=message.payment_terms_days,
+        payment_terms_days=(
+            message.payment_terms_days if message.HasField("payment_terms_days") else None
+        ),
         external_id=message.external_id,
     )
 

@@ -112,7 +112,7 @@ class Customer(Resource):
     tax_type: str
     user_type: str
     locale: str
-    payment_terms_days: int
+    payment_terms_days: int | None
 
 
 class Line(Resource):

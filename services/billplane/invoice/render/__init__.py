@@ -18,6 +18,7 @@ from billplane.invoice.render.document import (
     UsagePoint,
 )
 from billplane.invoice.render.page import render_invoice
+from billplane.invoice.render.wording import country_name
 
 __all__ = [
     "Discount",
@@ -32,5 +33,6 @@ __all__ = [
     "Tax",
     "UsageChart",
     "UsagePoint",
+    "country_name",
     "render_invoice",
 ]

@@ -104,6 +104,11 @@ def _breakable(word: re.Match[str]) -> str:
     return _ZERO_WIDTH_SPACE.join(letters[at : at + 12] for at in range(0, len(letters), 12))
 
 
+def country_name(code: str, locale: Locale) -> str:
+    """Name a country as the locale does; a code without a name stays."""
+    return str(BabelLocale.parse(locale).territories.get(code, code))
+
+
 def tax_id_word(tax_id: str) -> str:
     """Name the word for a tax id: VAT numbers begin with their country's letters."""
     return "vat_id" if _VAT_ID.match(tax_id.replace(" ", "")) else "tax_id"

@@ -78,8 +78,8 @@ async def to_document(
         seller = pricing.settings_of(await repository.settings(tx)).seller
     currency = CurrencyCode(row.currency_code)
     return render.InvoiceDocument(
-        seller=_party(seller.name, seller.address, [seller.tax_id] if seller.tax_id else []),
-        customer=_customer(pricing.customer_of(row)),
+        seller=_seller(seller, locale),
+        customer=_customer(pricing.customer_of(row), locale),
         currency=currency,
         locale=locale,
         state=_STATES.get(row.state, render.DocumentState.FINAL),
@@ -110,14 +110,22 @@ async def to_document(
     )
 
 
-def _customer(customer: domain.Customer) -> render.Party:
+def _seller(seller: domain.Seller, locale: render.Locale) -> render.Party:
+    tax_ids = [seller.tax_id] if seller.tax_id else []
+    return _party(seller.name, seller.address, tax_ids, locale)
+
+
+def _customer(customer: domain.Customer, locale: render.Locale) -> render.Party:
     tax_ids = [item.value for item in customer.tax_ids]
-    return _party(customer.name or customer.customer_id, customer.address, tax_ids)
+    return _party(customer.name or customer.customer_id, customer.address, tax_ids, locale)
 
 
-def _party(name: str, address: domain.Address, tax_ids: list[str]) -> render.Party:
+def _party(
+    name: str, address: domain.Address, tax_ids: list[str], locale: render.Locale
+) -> render.Party:
     place = " ".join(part for part in (address.postal_code, address.city) if part)
-    lines = (address.line1, address.line2, place, address.region, address.country)
+    country = render.country_name(address.country, locale)
+    lines = (address.line1, address.line2, place, address.region, country)
     return render.Party(name, tuple(line for line in lines if line), tuple(tax_ids))
 
 

@@ -102,6 +102,7 @@ class CustomerSnapshot(_message.Message):
     user_type: _builtins.str
     locale: _builtins.str
     payment_terms_days: _builtins.int
+    """absent = the tenant's setting"""
     external_id: _builtins.str
     @_builtins.property
     def address(self) -> Global___Address: ...
@@ -118,14 +119,16 @@ class CustomerSnapshot(_message.Message):
         tax_type: _builtins.str = ...,
         user_type: _builtins.str = ...,
         locale: _builtins.str = ...,
-        payment_terms_days: _builtins.int = ...,
+        payment_terms_days: _builtins.int | None = ...,
         external_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["address", b"address"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_payment_terms_days", b"_payment_terms_days", "address", b"address", "payment_terms_days", b"payment_terms_days"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "customer_id", b"customer_id", "email", b"email", "external_id", b"external_id", "locale", b"locale", "name", b"name", "payment_terms_days", b"payment_terms_days", "tax_ids", b"tax_ids", "tax_type", b"tax_type", "user_type", b"user_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_payment_terms_days", b"_payment_terms_days", "address", b"address", "customer_id", b"customer_id", "email", b"email", "external_id", b"external_id", "locale", b"locale", "name", b"name", "payment_terms_days", b"payment_terms_days", "tax_ids", b"tax_ids", "tax_type", b"tax_type", "user_type", b"user_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__payment_terms_days: _TypeAlias = _typing.Literal["payment_terms_days"]  # noqa: Y015
+    _WhichOneofArgType__payment_terms_days: _TypeAlias = _typing.Literal["_payment_terms_days", b"_payment_terms_days"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__payment_terms_days) -> _WhichOneofReturnType__payment_terms_days | None: ...
 
 Global___CustomerSnapshot: _TypeAlias = CustomerSnapshot  # noqa: Y015
 
