@@ -10,6 +10,7 @@ SERVICES = (
     "gateway",
     "identity",
     "invoice",
+    "metering",
     "pricing",
     "subscription",
     "tax",

@@ -1,0 +1,58 @@
+"""What metering asks of others: who a customer is, what its usage costs."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+
+from billplane.chassis.database import ReadTransaction
+from billplane.chassis.errors import BillplaneError, Kind
+from billplane.chassis.rpc import to_timestamp
+from billplane.protos.pricing.v1 import pricing_pb2, pricing_pb2_grpc
+from billplane.protos.subscription.v1 import subscription_pb2, subscription_pb2_grpc
+from billplane.resources import BillingPlanSpec
+
+
+async def current_period(
+    tx: ReadTransaction, customer_id: str
+) -> subscription_pb2.GetCurrentPeriodResponse:
+    """Return the customer's plan and period; an unknown customer has neither."""
+    stub = subscription_pb2_grpc.SubscriptionServiceStub(tx.channel("subscription"))
+    request = subscription_pb2.GetCurrentPeriodRequest(customer_id=customer_id)
+    return await tx.ask(stub.GetCurrentPeriod, request)
+
+
+async def plan(
+    tx: ReadTransaction, plan_id: str, version: int
+) -> tuple[pricing_pb2.Plan, BillingPlanSpec] | None:
+    """Return a version of a plan, the tenant's default one for an empty id; None without one."""
+    stub = pricing_pb2_grpc.PricingServiceStub(tx.channel("pricing"))
+    try:
+        answer = await tx.ask(stub.GetPlan, pricing_pb2.GetPlanRequest(id=plan_id, version=version))
+    except BillplaneError as error:
+        if error.kind is Kind.NOT_FOUND:
+            return None
+        raise
+    return answer.plan, BillingPlanSpec.parse(json.loads(answer.plan.spec_json))
+
+
+async def rated(
+    tx: ReadTransaction,
+    found: pricing_pb2.Plan,
+    bounds: Sequence[datetime],
+    usage: Sequence[pricing_pb2.ChargeUsage],
+    at: datetime,
+) -> pricing_pb2.RatePeriodResponse:
+    """Return the lines of a period; `bounds` are its start and end, then the nominal ones."""
+    starts_at, ends_at, nominal_starts_at, nominal_ends_at = bounds
+    stub = pricing_pb2_grpc.PricingServiceStub(tx.channel("pricing"))
+    request = pricing_pb2.RatePeriodRequest(
+        plan_id=found.id,
+        version=found.version,
+        starts_at=to_timestamp(starts_at),
+        ends_at=to_timestamp(ends_at),
+        nominal_starts_at=to_timestamp(nominal_starts_at),
+        nominal_ends_at=to_timestamp(nominal_ends_at),
+        usage=usage,
+        at=to_timestamp(at),
+    )
+    return await tx.ask(stub.RatePeriod, request, timeout_seconds=30)

@@ -1,0 +1,172 @@
+"""REST of metering beside the hot doors."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import Query as Parameter
+from fastapi import Request, Response
+
+from billplane.chassis.applied import hash_of
+from billplane.chassis.errors import FieldError, Invalid
+from billplane.chassis.rest import (
+    Caller,
+    Here,
+    PageQuery,
+    Reader,
+    Writer,
+    listing,
+    request_id,
+    router,
+)
+from billplane.metering import schemas
+from billplane.metering.models import MeterRow
+from billplane.metering.service import estimate, meters, usage
+
+rest = router(tags=["metering"])
+Text = Annotated[str, Parameter(max_length=255)]
+
+
+@rest.post("/v1/meters", status_code=201)
+async def create_meter(body: schemas.MeterBody, tx: Writer, response: Response) -> schemas.Meter:
+    """Create a meter."""
+    row = await meters.create_meter(tx, body.name, body.spec)
+    response.headers["Location"] = f"/v1/meters/{row.id}"
+    return _meter(row)
+
+
+@rest.get("/v1/meters")
+async def list_meters(tx: Reader, page: PageQuery) -> schemas.MeterList:
+    """List meters."""
+    rows, cursor = await meters.list_meters(tx, page)
+    return schemas.MeterList(**listing([_meter(row) for row in rows], cursor))
+
+
+@rest.get("/v1/meters/{meter}")
+async def get_meter(meter: str, tx: Reader) -> schemas.Meter:
+    """Return a meter by id or name."""
+    return _meter(await meters.get_meter(tx, meter))
+
+
+@rest.patch("/v1/meters/{meter}")
+async def change_meter(meter: str, body: schemas.MeterPatch, tx: Writer) -> schemas.Meter:
+    """Merge a patch into a meter's spec."""
+    return _meter(await meters.change_meter(tx, meter, body.spec))
+
+
+@rest.delete("/v1/meters/{meter}", status_code=204)
+async def delete_meter(meter: str, tx: Writer) -> None:
+    """Take a meter out of use."""
+    await meters.delete_meter(tx, meter)
+
+
+@rest.get("/v1/usage")
+async def query_usage(
+    tx: Reader,
+    runtime: Here,
+    meter: Text,
+    customer_id: Text,
+    starts_at: datetime,
+    ends_at: datetime,
+    window: Literal["period", "hour", "quarter_hour", "day"] = "period",
+    time_zone: Text = "Etc/UTC",
+    group_by: Annotated[list[str] | None, Parameter(max_length=10)] = None,
+    limit: Annotated[int, Parameter(ge=1, le=5000)] = 1000,
+    cursor: Text = "",
+) -> schemas.UsageList:
+    """Return a customer's usage of one meter, stored a moment ago at the latest."""
+    for name, instant in (("starts_at", starts_at), ("ends_at", ends_at)):
+        if instant.tzinfo is None:
+            raise Invalid([FieldError(name, "TIME_INVALID", "an instant needs a time zone")])
+    await runtime.state.flusher.flush()
+    groups = group_by or []
+    query = usage.Query(
+        meter=meter,
+        subjects=[customer_id],
+        starts_at=starts_at,
+        ends_at=ends_at,
+        time_zone=time_zone,
+        window=window.upper(),
+        group_by=groups,
+        page_size=limit,
+        page_token=cursor,
+    )
+    rows, next_cursor, found = await usage.query_usage(tx, query)
+    data = [
+        schemas.Usage(
+            dimensions=dict(zip(groups, row.dimensions, strict=True)),
+            starts_at=row.starts_at,
+            seconds=row.seconds,
+            quantity=f"{row.quantity.normalize():f}",
+            event_count=row.event_count,
+        )
+        for row in rows
+    ]
+    return schemas.UsageList(
+        meter=found.name, aggregation=found.aggregation, data=data, next_cursor=next_cursor
+    )
+
+
+@rest.get("/v1/usage/unattributed")
+async def list_unattributed(tx: Reader, runtime: Here) -> schemas.UnattributedList:
+    """List subjects of the newest usage that are no customer's id or external_id."""
+    await runtime.state.flusher.flush()
+    found = await usage.list_unattributed(tx)
+    return schemas.UnattributedList(
+        data=[schemas.Unattributed.model_validate(item) for item in found]
+    )
+
+
+@rest.get("/v1/usage_events/conflicts")
+async def list_conflicts(tx: Reader, runtime: Here, page: PageQuery) -> schemas.ConflictList:
+    """List events whose id had been used for other content."""
+    await runtime.state.flusher.flush()
+    rows, cursor = await usage.list_conflicts(tx, page)
+    data = [
+        schemas.Conflict(
+            source=row.source,
+            id=row.id,
+            type=row.event_type,
+            subject=row.subject,
+            time=row.time,
+            data=row.data,
+            quantity=None if row.quantity is None else f"{row.quantity:f}",
+            received_at=row.received_at,
+        )
+        for row in rows
+    ]
+    return schemas.ConflictList(**listing(data, cursor))
+
+
+@rest.get("/api/v1/billing/{customer_id}")
+async def get_estimate(
+    customer_id: str, runtime: Here, caller: Caller, request: Request
+) -> schemas.Estimate:
+    """Return what the customer's open period would cost if it ended now."""
+    found = await estimate.estimate(
+        runtime, caller, runtime.state.flusher, customer_id, request_id(request)
+    )
+    return schemas.Estimate(
+        customer_id=found.customer_id,
+        currency_code=found.currency_code,
+        period=schemas.Period(starts_at=found.starts_at, ends_at=found.ends_at),
+        plan=schemas.PlanReference(id=found.plan_id, version=found.plan_version),
+        lines=[schemas.EstimateLine.model_validate(line) for line in found.lines],
+        subtotal_minor=found.subtotal_minor,
+        discount_minor=0,
+        tax_minor=0,
+        total_minor=found.subtotal_minor,
+        estimated=True,
+        calculated_at=found.calculated_at,
+    )
+
+
+def _meter(row: MeterRow) -> schemas.Meter:
+    return schemas.Meter(
+        id=row.id,
+        name=row.name,
+        origin=row.origin,
+        version=row.version,
+        spec_hash=hash_of(meters.KIND, row),
+        spec=row.spec,
+        created_at=row.created_at,
+    )

@@ -1,0 +1,138 @@
+"""REST bodies of metering."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import StringConstraints
+
+from billplane.chassis.rest import Body, Resource
+
+Name = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", max_length=63)
+]
+
+
+class MeterBody(Body):
+    """A meter by the API; `spec` as in the resource."""
+
+    name: Name
+    spec: dict[str, Any]
+
+
+class MeterPatch(Body):
+    """A merge patch of a meter's spec (RFC 7396)."""
+
+    spec: dict[str, Any]
+
+
+class Meter(Resource):
+    """What is counted and how."""
+
+    id: str
+    name: str
+    origin: str
+    version: int
+    spec_hash: str
+    spec: dict[str, Any]
+    created_at: datetime
+
+
+class MeterList(Resource):
+    """A page of meters."""
+
+    data: list[Meter]
+    next_cursor: str | None
+
+
+class Usage(Resource):
+    """One quantity; `seconds` is the length of its window."""
+
+    dimensions: dict[str, str]
+    starts_at: datetime
+    seconds: int
+    quantity: str
+    event_count: int
+
+
+class UsageList(Resource):
+    """A page of usage by start, then dimensions."""
+
+    meter: str
+    aggregation: str
+    data: list[Usage]
+    next_cursor: str | None
+
+
+class Conflict(Resource):
+    """An event whose id had been used for other content; the first one stands."""
+
+    source: str
+    id: str
+    type: str
+    subject: str
+    time: datetime
+    data: dict[str, Any]
+    quantity: str | None
+    received_at: datetime
+
+
+class ConflictList(Resource):
+    """A page of conflicts."""
+
+    data: list[Conflict]
+    next_cursor: str | None
+
+
+class Unattributed(Resource):
+    """A subject of usage that is no customer's name."""
+
+    subject: str
+    event_count: int
+    first_at: datetime
+    last_at: datetime
+
+
+class UnattributedList(Resource):
+    """Subjects without a customer, of the newest events."""
+
+    data: list[Unattributed]
+    next_cursor: str | None = None
+
+
+class Period(Resource):
+    """A half-open period."""
+
+    starts_at: datetime
+    ends_at: datetime
+
+
+class PlanReference(Resource):
+    """A version of a plan."""
+
+    id: str
+    version: int
+
+
+class EstimateLine(Resource):
+    """One charge so far."""
+
+    resource_type: str
+    quantity: str
+    description: str
+    amount_minor: int
+
+
+class Estimate(Resource):
+    """The open period so far."""
+
+    customer_id: str
+    currency_code: str
+    period: Period
+    plan: PlanReference
+    lines: list[EstimateLine]
+    subtotal_minor: int
+    discount_minor: int
+    tax_minor: int
+    total_minor: int
+    estimated: bool
+    calculated_at: datetime

@@ -1,0 +1,1 @@
+"""Use cases of metering: meters, taking usage, moving it to Postgres, reading it, the estimate."""
