@@ -14,6 +14,7 @@ from billplane.invoice.jobs import jobs
 from billplane.invoice.render.press import Press
 from billplane.invoice.rest import rest
 from billplane.invoice.rpc import rpc
+from billplane.invoice.settings import InvoiceSettings
 from billplane.protos.invoice.v1 import events_pb2
 
 
@@ -26,6 +27,7 @@ app = ServiceApp(
     name="invoice",
     title="Invoice",
     description="Documents that must be right: drafts, numbers without gaps, PDF.",
+    settings=InvoiceSettings,
     rest=rest,
     rpc=[rpc],
     routes=[Route("/v1/invoices"), Route("/v1/invoice_settings")],

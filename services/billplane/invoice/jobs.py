@@ -8,19 +8,19 @@ from billplane.chassis.call import Call
 from billplane.chassis.errors import BillplaneError
 from billplane.chassis.jobs import Jobs, Worker
 from billplane.invoice.service import finalization, lifecycle
+from billplane.invoice.settings import InvoiceSettings
 
 _log = logging.get("invoice")
 
 jobs = Jobs()
 
-STALE_AFTER = timedelta(seconds=60)
-
 
 @jobs.every(15)
 async def resume_attempts(worker: Worker) -> None:
-    """Bring attempts to finalize that nobody has worked on for a minute to their end."""
+    """Bring attempts to finalize that nobody has ended in time to their end."""
     runtime = worker.runtime
-    before = runtime.clock.now() - STALE_AFTER
+    settings: InvoiceSettings = runtime.settings  # type: ignore[assignment]
+    before = runtime.clock.now() - timedelta(seconds=settings.stale_attempt_seconds)
     for row in await worker.find("stale_attempts", before=before):
         principal = service_principal(runtime.name, row.tenant_id, row.livemode)
         try:
