@@ -133,9 +133,11 @@ _DUE = """
       AND (cardinality(CAST(:customers AS text[])) = 0
            OR s.customer_id = ANY (CAST(:customers AS text[])))
       AND (s.period_ends_at
-             <= least(CAST(:at AS timestamptz), coalesce(c.now, :real_now - :grace))
+             <= least(CAST(:at AS timestamptz),
+               coalesce(c.now, CAST(:real_now AS timestamptz) - CAST(:grace AS interval)))
            OR (s.advance_due AND s.billing_starts_at
-             <= least(CAST(:at AS timestamptz), coalesce(c.now, :real_now))))
+             <= least(CAST(:at AS timestamptz),
+               coalesce(c.now, CAST(:real_now AS timestamptz)))))
     ORDER BY s.id LIMIT 500
 """
 

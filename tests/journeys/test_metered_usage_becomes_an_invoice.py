@@ -1,0 +1,102 @@
+"""The main job: a meter, a plan, a customer, usage, a billing run, an invoice with its PDF."""
+
+import asyncio
+
+METER = {
+    "eventType": "api.request",
+    "aggregation": "Sum",
+    "valueProperty": "$.units",
+    "groupBy": [{"name": "region", "property": "$.region"}],
+}
+PLAN = {
+    "currency": "EUR",
+    "interval": {"unit": "Month", "anchor": "Calendar", "timeZone": "Europe/Berlin"},
+    "charges": [
+        {"name": "platform", "recurring": {"amount": "49.00", "billed": "InArrears"}},
+        {
+            "name": "api-calls",
+            "usage": {
+                "meter": "api-requests",
+                "model": {
+                    "graduated": {
+                        "tiers": [
+                            {"upTo": "100", "unitAmount": "0"},
+                            {"unitAmount": "0.02"},
+                        ]
+                    }
+                },
+            },
+        },
+    ],
+}
+
+
+async def billed(platform, headers, **body):
+    """Start a billing run and wait for its end."""
+    run = await platform.request("POST", "/v1/billing_runs", headers=headers, json=body, expect=202)
+    async with asyncio.timeout(30):
+        while run["state"] == "running":
+            await asyncio.sleep(0.05)
+            run = await platform.request(
+                "GET", f"/v1/billing_runs/{run['id']}", headers=headers, expect=200
+            )
+    return run
+
+
+async def test_a_month_of_usage_becomes_one_finalized_invoice(platform):
+    headers = platform.headers("ten_journey")
+
+    async def post(path, body, expect=201):
+        return await platform.request("POST", path, json=body, headers=headers, expect=expect)
+
+    await post("/v1/meters", {"name": "api-requests", "spec": METER})
+    await post("/v1/plans", {"name": "pro", "spec": PLAN})
+    clock = await post("/v1/test_clocks", {"now": "2026-01-01T00:00:00+01:00"})
+    customer = await post(
+        "/v1/customers",
+        {
+            "name": "Ada GmbH",
+            "external_id": "ada",
+            "address": {"country": "DE"},
+            "test_clock_id": clock["id"],
+        },
+    )
+    subscription = await post("/v1/subscriptions", {"customer_id": "ada", "plan": "pro"})
+    assert subscription["current_period_ends_at"] == "2026-01-31T23:00:00Z"
+    events = [
+        {
+            "specversion": "1.0",
+            "type": "api.request",
+            "source": "tests",
+            "id": f"e{number}",
+            "subject": "ada" if number % 2 else customer["id"],
+            "time": "2026-01-15T12:00:00Z",
+            "data": {"units": "2.5", "region": "eu"},
+        }
+        for number in range(100)
+    ]
+    answer = await post("/v1/usage_events", events, 202)
+    assert (answer["accepted"], answer["duplicates"]) == (100, 0)
+    assert (await post("/v1/usage_events", events[:3], 202))["duplicates"] == 3
+
+    estimate = await platform.request("GET", "/api/v1/billing/ada", headers=headers, expect=200)
+    # 250 units: 100 free, 150 at 2 cents; and the fee.
+    assert estimate["subtotal_minor"] == 49_00 + 3_00
+
+    await post(f"/v1/test_clocks/{clock['id']}:advance", {"to": "2026-02-01T00:00:00+01:00"}, 200)
+    run = await billed(platform, headers)
+    assert run["errors"] == []
+    listed = await platform.request("GET", "/v1/invoices", headers=headers, expect=200)
+    (invoice,) = listed["data"]
+    assert invoice["state"] == "finalized"
+    assert invoice["number"].startswith("TEST-2026-")
+    assert invoice["net_minor"] == 52_00
+    assert invoice["tax_minor"] == 9_88
+    assert invoice["total_minor"] == 61_88
+    again = await billed(platform, headers)
+    assert again["periods"] == 0
+    async with platform.http.get(
+        platform.url(f"/v1/invoices/{invoice['id']}/pdf"), headers=headers
+    ) as answer:
+        assert answer.status == 200
+        assert (await answer.read()).startswith(b"%PDF-")
