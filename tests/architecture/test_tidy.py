@@ -79,6 +79,7 @@ def test_functions_stay_below_seventy_lines():
     long = [
         f"{_name(path)}:{node.lineno} {node.name}"
         for path in EVERYTHING
+        if path.parent.name != "migrations"  # a list of statements is as long as its tables
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and (node.end_lineno or node.lineno) - node.lineno >= FUNCTION_LINES_MAX

@@ -216,7 +216,7 @@ def test_it_publishes_only_what_its_protos_hold(service):
 
 def test_its_consumers_name_messages_as_their_producers_do(service):
     app = catalog.load(service)
-    for subscription in app.consumers.subscriptions if app.consumers else ():
-        wanted = subscription.message
+    for interest in app.consumers.interests if app.consumers else ():
+        wanted = interest.message
         if wanted.service in catalog.SERVICES:
             assert wanted in catalog.load(wanted.service).messages

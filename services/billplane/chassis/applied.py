@@ -1,6 +1,6 @@
 """Resources of two origins: applied by the operator, or made through the API.
 
-A service that runs specs (plans, meters, feeds, providers) keeps one row a resource with these
+A service that runs specs of resources keeps one row a resource with these
 columns, and lets these functions decide what an application means.
 """
 

@@ -5,10 +5,18 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 
-from billplane.exchange_rate.providers.base import Quotation
 from billplane.money import CurrencyCode, Rate, wide_precision
 
 DIGITS = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Quotation:
+    """Units of `quote` for one unit of the feed's base, on one date."""
+
+    quote: str
+    rate: Decimal
+    as_of: date
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,8 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from billplane.chassis import ids
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.rest import Page, fetch_page
-from billplane.exchange_rate.domain import Leg
+from billplane.exchange_rate.domain import Leg, Quotation
 from billplane.exchange_rate.models import FeedRow, RateRow
-from billplane.exchange_rate.providers.base import Quotation
 
 
 async def feeds(tx: ReadTransaction) -> Sequence[FeedRow]:

@@ -43,7 +43,7 @@ Handler = Callable[["Transaction", Event[Any]], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Subscription:
+class Interest:
     """One handler of one message type."""
 
     message: MessageType
@@ -60,13 +60,13 @@ class Consumers:
     """The handlers of a service."""
 
     def __init__(self) -> None:
-        self.subscriptions: list[Subscription] = []
+        self.interests: list[Interest] = []
 
     def on(self, message: MessageType, *, ordered: bool = False) -> Callable[[Handler], Handler]:
         """Register a handler: `async def handle(tx, event)`; it may run more than once."""
 
         def register_handler(handler: Handler) -> Handler:
-            self.subscriptions.append(Subscription(message, handler, ordered))
+            self.interests.append(Interest(message, handler, ordered))
             return handler
 
         return register_handler
@@ -81,10 +81,10 @@ class Dispatcher:
 
     def __init__(self, runtime: "Runtime", consumers: Consumers) -> None:
         self._runtime = runtime
-        self._by_type: dict[str, list[Subscription]] = {}
-        for subscription in consumers.subscriptions:
-            self._by_type.setdefault(subscription.message.wire_type, []).append(subscription)
-        self._destinations = sorted({item.message.destination for item in consumers.subscriptions})
+        self._by_type: dict[str, list[Interest]] = {}
+        for interest in consumers.interests:
+            self._by_type.setdefault(interest.message.wire_type, []).append(interest)
+        self._destinations = sorted({item.message.destination for item in consumers.interests})
         self._parked_at: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -95,10 +95,10 @@ class Dispatcher:
 
     async def _deliver(self, delivery: Delivery) -> None:
         metadata, payload = decode(delivery.envelope)
-        subscriptions = self._by_type.get(metadata.event_type, [])
+        interests = self._by_type.get(metadata.event_type, [])
         done = True
-        for subscription in subscriptions:
-            done &= await self._try(subscription, metadata, payload, delivery)
+        for interest in interests:
+            done &= await self._try(interest, metadata, payload, delivery)
         if done:
             faultpoint("inbox.after_end_before_acknowledge")
             try:
@@ -107,67 +107,63 @@ class Dispatcher:
                 _log.warning("acknowledge_failed", error=str(error))
 
     async def _try(
-        self, subscription: Subscription, metadata: Metadata, payload: Any, delivery: Delivery
+        self, interest: Interest, metadata: Metadata, payload: Any, delivery: Delivery
     ) -> bool:
         """Return True when the message needs no further delivery."""
         labels = (self._runtime.name, metadata.event_type)
         try:
-            await self.handle(subscription, metadata, payload)
+            await self.handle(interest, metadata, payload)
         except StoreUnavailable:
             return False
         except Parked as gap:
             parked = self._parked_at.setdefault(metadata.event_id, time.monotonic())
             if time.monotonic() - parked < GAP_SECONDS:
                 return False
-            await self._set_aside(subscription, metadata, delivery, "GAP", str(gap))
+            await self._set_aside(interest, metadata, delivery, "GAP", str(gap))
         except Exception as error:
             metrics.HANDLED.labels(*labels, "failed").inc()
             reason = error.reason if isinstance(error, BillplaneError) else type(error).__name__
             _log.warning(
                 "message_failed",
-                consumer=subscription.name,
+                consumer=interest.name,
                 event_id=metadata.event_id,
                 attempt=delivery.attempt,
                 reason=reason,
                 error=str(error),
             )
-            if delivery.attempt < subscription.message.attempts_max:
+            if delivery.attempt < interest.message.attempts_max:
                 return False
-            await self._set_aside(subscription, metadata, delivery, reason, str(error))
+            await self._set_aside(interest, metadata, delivery, reason, str(error))
         else:
             metrics.HANDLED.labels(*labels, "handled").inc()
         self._parked_at.pop(metadata.event_id, None)
         return True
 
-    async def handle(
-        self, subscription: Subscription, metadata: Metadata, payload: dict[str, Any]
-    ) -> None:
+    async def handle(self, interest: Interest, metadata: Metadata, payload: dict[str, Any]) -> None:
         """Run one handler in one transaction of the message's tenant, at most once in effect."""
         runtime = self._runtime
         principal = service_principal(runtime.name, metadata.tenant_id, metadata.livemode)
         async with runtime.database.write(runtime, principal, metadata.correlation_id) as tx:
             tx.caused_by(metadata.event_id, metadata.correlation_id)
-            if await self._seen(tx, subscription, metadata):
+            if await self._seen(tx, interest, metadata):
                 return
-            message = parse_payload(subscription.message.proto, payload)
-            await subscription.handler(tx, Event(metadata, message))
-            await self._note(tx, subscription, metadata)
+            message = parse_payload(interest.message.proto, payload)
+            await interest.handler(tx, Event(metadata, message))
+            await self._note(tx, interest, metadata)
             faultpoint("inbox.after_handler_before_end")
 
-    async def _seen(
-        self, tx: "Transaction", subscription: Subscription, metadata: Metadata
-    ) -> bool:
+    async def _seen(self, tx: "Transaction", interest: Interest, metadata: Metadata) -> bool:
         seen = await tx.session.get(
-            InboxRow, (metadata.tenant_id, subscription.name, metadata.event_id)
+            InboxRow, (metadata.tenant_id, interest.name, metadata.event_id)
         )
         if seen is not None:
             return True
-        if subscription.ordered:
+        if interest.ordered:
             last = (
                 await tx.session.execute(
                     select(AggregateVersionRow.version).where(
                         AggregateVersionRow.tenant_id == metadata.tenant_id,
-                        AggregateVersionRow.consumer == subscription.name,
+                        AggregateVersionRow.consumer == interest.name,
                         AggregateVersionRow.aggregate_id == metadata.aggregate_id,
                     )
                 )
@@ -178,15 +174,13 @@ class Dispatcher:
                 raise Parked(f"version {metadata.aggregate_version} came after {last}")
         return False
 
-    async def _note(
-        self, tx: "Transaction", subscription: Subscription, metadata: Metadata
-    ) -> None:
+    async def _note(self, tx: "Transaction", interest: Interest, metadata: Metadata) -> None:
         # Last, since a handler may ask peers before its first write. A race ends in a duplicate
         # key here, which undoes the second run.
-        if subscription.ordered:
+        if interest.ordered:
             statement = insert(AggregateVersionRow).values(
                 tenant_id=metadata.tenant_id,
-                consumer=subscription.name,
+                consumer=interest.name,
                 aggregate_id=metadata.aggregate_id,
                 version=metadata.aggregate_version,
             )
@@ -199,7 +193,7 @@ class Dispatcher:
         await tx.session.execute(
             insert(InboxRow).values(
                 tenant_id=metadata.tenant_id,
-                consumer=subscription.name,
+                consumer=interest.name,
                 event_id=metadata.event_id,
                 handled_at=tx.now,
             )
@@ -207,7 +201,7 @@ class Dispatcher:
 
     async def _set_aside(
         self,
-        subscription: Subscription,
+        interest: Interest,
         metadata: Metadata,
         delivery: Delivery,
         reason: str,
@@ -221,7 +215,7 @@ class Dispatcher:
                     id=ids.new("dlq"),
                     tenant_id=metadata.tenant_id,
                     livemode=metadata.livemode,
-                    consumer=subscription.name,
+                    consumer=interest.name,
                     event_type=metadata.event_type,
                     reason=reason,
                     detail=detail[:2000],
@@ -245,9 +239,9 @@ class Dispatcher:
             if letter is None:
                 raise KeyError(dead_letter_id)
         metadata, payload = decode(letter.envelope)
-        for subscription in self._by_type.get(metadata.event_type, []):
-            if subscription.name == letter.consumer:
-                await self.handle(subscription, metadata, payload)
+        for interest in self._by_type.get(metadata.event_type, []):
+            if interest.name == letter.consumer:
+                await self.handle(interest, metadata, payload)
         async with runtime.database.write(runtime, principal) as tx:
             held = await tx.session.get(DeadLetterRow, dead_letter_id)
             if held is not None:

@@ -1,20 +1,11 @@
 """What is asked of a source: the rates it knows."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
 
+from billplane.exchange_rate.domain import Quotation
 from billplane.exchange_rate.errors import SourceUnreadable
-
-
-@dataclass(frozen=True, slots=True)
-class Quotation:
-    """Units of `quote` for one unit of the feed's base, on one date."""
-
-    quote: str
-    rate: Decimal
-    as_of: date
 
 
 def parse_rate(text: str, where: str) -> Decimal:

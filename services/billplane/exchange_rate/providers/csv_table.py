@@ -5,8 +5,9 @@ import io
 import zipfile
 from collections.abc import Iterator
 
+from billplane.exchange_rate.domain import Quotation
 from billplane.exchange_rate.errors import SourceUnreadable
-from billplane.exchange_rate.providers.base import Quotation, parse_day, parse_rate
+from billplane.exchange_rate.providers.base import parse_day, parse_rate
 from billplane.resources.exchange_rate_feed import CsvSource
 
 TABLE_BYTES_MAX = 64 * 1024 * 1024

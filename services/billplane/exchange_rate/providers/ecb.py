@@ -5,8 +5,9 @@ Source: ECB, "Euro foreign exchange reference rates", eurofxref XML.
 
 from xml.etree import ElementTree
 
+from billplane.exchange_rate.domain import Quotation
 from billplane.exchange_rate.errors import SourceUnreadable
-from billplane.exchange_rate.providers.base import Quotation, parse_day, parse_rate
+from billplane.exchange_rate.providers.base import parse_day, parse_rate
 
 URLS = {
     "Daily": "https://www.ecb.europa.eu/stats/eurofxref/eurofxref-daily.xml",

@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
+from billplane.exchange_rate.domain import Quotation
 from billplane.exchange_rate.errors import SourceUnreadable
-from billplane.exchange_rate.providers.base import Quotation, parse_day, parse_rate, rebase
+from billplane.exchange_rate.providers.base import parse_day, parse_rate, rebase
 from billplane.money import wide_precision
 from billplane.resources.exchange_rate_feed import JsonSource
 

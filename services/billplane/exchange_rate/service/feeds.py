@@ -18,10 +18,11 @@ from billplane.chassis.http_client import HttpClient
 from billplane.chassis.rest import Page
 from billplane.chassis.runtime import Runtime
 from billplane.exchange_rate import domain, repository
+from billplane.exchange_rate.domain import Quotation
 from billplane.exchange_rate.errors import FeedNotFound, SourceUnreadable
 from billplane.exchange_rate.models import FeedRow
 from billplane.exchange_rate.providers import csv_table, ecb, json_api
-from billplane.exchange_rate.providers.base import Quotation, rebase
+from billplane.exchange_rate.providers.base import rebase
 from billplane.exchange_rate.settings import ExchangeRateSettings
 from billplane.protos.exchange_rate.v1.events_pb2 import RatesStale, RatesUpdated
 from billplane.resources import ExchangeRateFeedSpec, parse_duration
