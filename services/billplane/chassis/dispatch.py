@@ -5,7 +5,7 @@ from typing import Any
 from billplane.chassis import ids
 from billplane.chassis.app import Asgi
 from billplane.chassis.errors import Kind, PeerError
-from billplane.chassis.middleware import OPEN_PATHS, send_problem
+from billplane.chassis.middleware import is_open, send_problem
 from billplane.chassis.runtime import Runtime
 
 
@@ -30,9 +30,9 @@ class Dispatch:
             await self._front(scope, receive, send)
             return
         path = scope["path"]
-        name = own if own and path in OPEN_PATHS else self.service_of(path)
+        name = own if own and is_open(path) else self.service_of(path)
         app = self._rest.get(name or own or next(iter(self._rest)))
-        if app is None or (name is None and not own and path not in OPEN_PATHS):
+        if app is None or (name is None and not own and not is_open(path)):
             await send_problem(
                 send,
                 PeerError(Kind.NOT_FOUND, "ROUTE_NOT_FOUND", f"no service answers {path}"),

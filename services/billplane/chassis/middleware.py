@@ -10,7 +10,7 @@ from opentelemetry import trace
 from opentelemetry.propagate import extract
 from structlog.contextvars import bound_contextvars
 
-from billplane.chassis import ids, logging, metrics
+from billplane.chassis import docs, ids, logging, metrics
 from billplane.chassis.app import Asgi, Route
 from billplane.chassis.auth import Principal
 from billplane.chassis.errors import BillplaneError, BodyTooLarge, CredentialMissing, problem
@@ -20,6 +20,11 @@ _log = logging.get("rest")
 _tracer = trace.get_tracer("billplane")
 _REQUEST_ID = re.compile(r"[!-~]{1,128}\Z")
 OPEN_PATHS = ("/health", "/health/live", "/health/ready", "/metrics", "/docs", "/openapi.json")
+
+
+def is_open(path: str) -> bool:
+    """Tell whether a path needs no credential and belongs to every service."""
+    return path in OPEN_PATHS or docs.covers(path)
 
 
 class Middleware:
@@ -41,7 +46,7 @@ class Middleware:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         request_id = request_id_of(headers)
         scope["billplane.request_id"] = request_id
-        if runtime.serve_open_path is not None and path in OPEN_PATHS:
+        if runtime.serve_open_path is not None and is_open(path):
             await runtime.serve_open_path(scope, receive, send)
             return
         started = time.perf_counter()

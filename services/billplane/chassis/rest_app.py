@@ -8,7 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from billplane.chassis import logging, metrics
+from billplane.chassis import docs, ids, logging, metrics
 from billplane.chassis.errors import BillplaneError, FieldError, Invalid, Kind, PeerError, problem
 from billplane.chassis.idempotency import Replay
 from billplane.chassis.middleware import Middleware, internal_error
@@ -189,10 +189,11 @@ async def open_response(runtime: Runtime, path: str) -> Response:
         return Response(body_bytes, media_type=content_type)
     if path == "/openapi.json":
         return JSONResponse(runtime.openapi)
-    return Response(_DOCS.replace("TITLE", runtime.app.title), media_type="text/html")
+    if path == docs.PATH:
+        return docs.page(runtime.app.title)
+    return docs.asset(path) or _unknown(path)
 
 
-# Swagger UI's files come with the package; nothing is fetched from elsewhere.
-_DOCS = """<!doctype html><html lang="en"><head><meta charset="utf-8">
-<title>Billplane TITLE</title><meta name="viewport" content="width=device-width">
-</head><body><div id="swagger-ui"></div></body></html>"""
+def _unknown(path: str) -> Response:
+    error = PeerError(Kind.NOT_FOUND, "ROUTE_NOT_FOUND", f"the documentation has no {path}")
+    return JSONResponse(problem(error, ids.new("req")), 404, media_type=_PROBLEM)

@@ -13,11 +13,11 @@ from billplane.chassis.app import Asgi, Route
 from billplane.chassis.auth import Principal
 from billplane.chassis.errors import BillplaneError, CredentialMissing
 from billplane.chassis.middleware import (
-    OPEN_PATHS,
     Answer,
     Limited,
     check_length,
     internal_error,
+    is_open,
     request_id_of,
     send_problem,
 )
@@ -74,7 +74,7 @@ class Edge:
         answer = Answer(send, request_id)
         path = scope["path"]
         try:
-            if path in OPEN_PATHS:
+            if is_open(path):
                 await (await open_response(self._runtime, path))(scope, receive, answer)
                 return
             if self._settings.cors_origins and await self._preflight(scope, headers, answer):
