@@ -110,7 +110,7 @@ async def _in_feed(
             f" {spec.stale_after}",
             metadata={"as_of": rate.as_of.isoformat(), "feed": row.name},
         )
-    source = next(name for name in ("ecb", "json", "csv", "static") if name in row.spec["source"])
+    source = spec.display_name or row.name
     return FoundRate(rate, row.name, source, stale and spec.on_stale == "Mark")
 
 
