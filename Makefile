@@ -39,6 +39,7 @@ check: develop ## format, lint, types, import contracts, protos: everything but 
 	@cd protos && $(CURDIR)/$(BIN)/buf lint
 	@$(BIN)/python tools/protos.py --check
 	@$(BIN)/python tools/routes.py --check
+	@$(BIN)/python tools/reference.py --check
 
 format: develop ## format and mend what can be mended
 	@$(BIN)/ruff format .
@@ -50,6 +51,7 @@ bench: develop ## measure the bars of performance, as ratios in one run
 protos: develop ## generate Python from protos/, and the gateway's routes from the services
 	@$(BIN)/python tools/protos.py
 	@$(BIN)/python tools/routes.py
+	@$(BIN)/python tools/reference.py
 
 lock: ## rewrite the lock files from pyproject.toml
 	@tools/lock.sh

@@ -180,7 +180,7 @@ def test_protos_import_only_google():
 
 
 def test_generated_code_is_that_of_the_protos():
-    for tool in ("protos.py", "routes.py"):
+    for tool in ("protos.py", "routes.py", "reference.py"):
         done = subprocess.run(
             [sys.executable, f"tools/{tool}", "--check"],
             cwd=ROOT, capture_output=True, text=True, check=False,
