@@ -1,0 +1,61 @@
+"""Conditions: what is true of a resource, in the shape that Kubernetes gives them.
+
+Source: metav1.Condition.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+READY: Final = "Ready"
+PAUSED: Final = "Paused"
+
+State = Literal["True", "False", "Unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One thing that is true, false or not known of a resource, and why."""
+
+    type: str
+    status: State
+    reason: str
+    message: str = ""
+
+
+def complete(known: Sequence[str], found: Iterable[Condition]) -> list[Condition]:
+    """Return every condition that a kind knows, in its order; what is not told is unknown."""
+    told = {condition.type: condition for condition in found}
+    return [told.get(name) or Condition(name, "Unknown", "NotReconciled") for name in known]
+
+
+def documents(
+    conditions: Iterable[Condition],
+    before: Iterable[Mapping[str, Any]],
+    generation: int,
+    now: datetime,
+) -> list[dict[str, Any]]:
+    """Return conditions as JSON data; the time of a transition stays while the status does."""
+    earlier = {str(item.get("type")): item for item in before}
+    found = []
+    for condition in conditions:
+        last = earlier.get(condition.type, {})
+        same = last.get("status") == condition.status and last.get("lastTransitionTime")
+        found.append(
+            {
+                "type": condition.type,
+                "status": condition.status,
+                "reason": condition.reason,
+                "message": condition.message,
+                "observedGeneration": generation,
+                "lastTransitionTime": same or now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            }
+        )
+    return found
+
+
+def camel(reason: str) -> str:
+    """Return an error's reason as a condition's: NAME_TAKEN → NameTaken."""
+    return re.sub("[^A-Za-z0-9]", "", reason.title()) or "Unknown"

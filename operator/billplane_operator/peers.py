@@ -1,0 +1,173 @@
+"""The services as the operator sees them: the only module that talks to them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from billplane.chassis.auth import InternalTokens, Principal, internal_seed
+from billplane.chassis.channels import Channels
+from billplane.protos.exchange_rate.v1 import exchange_rate_pb2, exchange_rate_pb2_grpc
+from billplane.protos.identity.v1 import identity_pb2, identity_pb2_grpc
+from billplane.protos.metering.v1 import metering_pb2, metering_pb2_grpc
+from billplane.protos.pricing.v1 import pricing_pb2, pricing_pb2_grpc
+
+from billplane_operator.kinds import Applied, Desired, Key, Policy
+from billplane_operator.settings import OperatorSettings
+
+GRPC_PORT: Final = 50051
+_PAGE: Final = 200
+# A source may take its time, and its fallbacks theirs.
+_FETCH_SECONDS: Final = 90
+
+
+@dataclass(frozen=True, slots=True)
+class _Api:
+    """The service that runs a kind; the calls are named alike but for the noun."""
+
+    service: str
+    messages: Any
+    stub: Any
+    noun: str
+
+
+_APIS: Final[Mapping[str, _Api]] = {
+    "BillingPlan": _Api("pricing", pricing_pb2, pricing_pb2_grpc.PricingServiceStub, "Plan"),
+    "ExchangeRateFeed": _Api(
+        "exchange_rate", exchange_rate_pb2, exchange_rate_pb2_grpc.ExchangeRateServiceStub, "Feed"
+    ),
+    "Meter": _Api("metering", metering_pb2, metering_pb2_grpc.MeteringServiceStub, "Meter"),
+}
+APPLIED_KINDS: Final = tuple(_APIS)
+
+
+class Peers:
+    """Calls as the operator, for the tenant that a namespace is."""
+
+    def __init__(self, settings: OperatorSettings) -> None:
+        form = settings.services_address or f"127.0.0.1:{GRPC_PORT + settings.port_offset}"
+        services = ("identity", *(api.service for api in _APIS.values()))
+        addresses = {service: form.replace("{service}", service) for service in services}
+        tokens = InternalTokens(internal_seed(settings))
+        self._channels = Channels(tokens, addresses, settings.peer_suffix)
+        self._tenants: set[str] = set()
+
+    async def close(self) -> None:
+        """Close every channel."""
+        await self._channels.close()
+
+    async def wait_reachable(self) -> None:
+        """Wait until the services answer at all: both are often started together."""
+        await self._channels.get("identity").channel_ready()
+
+    async def ensure_tenant(self, namespace: str) -> None:
+        """Make the tenant that a namespace is, unless it is there.
+
+        Raises: PeerError.
+        """
+        if namespace in self._tenants:
+            return
+        stub = identity_pb2_grpc.IdentityServiceStub(self._channels.get("identity"))
+        request = identity_pb2.CreateTenantRequest(id=namespace, name=namespace)
+        await self._ask(stub.CreateTenant, request, namespace)
+        self._tenants.add(namespace)
+
+    async def list_applied(self, kind: str, namespace: str) -> dict[str, Applied]:
+        """Return what the kind's service runs of a namespace's resources, by uid.
+
+        Raises: PeerError.
+        """
+        api = _APIS[kind]
+        found: dict[str, Applied] = {}
+        token = ""
+        while True:
+            request = api.messages.ListAppliedRequest(page_size=_PAGE, page_token=token)
+            page = await self._ask(self._stub(api).ListApplied, request, namespace)
+            for item in page.applied:
+                if item.namespace == namespace:
+                    found[item.uid] = Applied(item.id, item.generation, item.epoch, item.spec_hash)
+            token = page.next_page_token
+            if not token:
+                return found
+
+    async def apply(self, desired: Desired, spec_json: str, generation: int) -> Applied:
+        """Make the kind's service run a spec; return what it runs now.
+
+        Raises: PeerError.
+        """
+        api, key = _APIS[desired.key.kind], desired.key
+        request = getattr(api.messages, f"Apply{api.noun}Request")(
+            uid=desired.uid,
+            namespace=key.namespace,
+            name=key.name,
+            generation=generation,
+            epoch=0,
+            spec_hash=desired.spec_hash,
+            spec_json=spec_json,
+        )
+        method = getattr(self._stub(api), f"Apply{api.noun}")
+        answer = await self._ask(method, request, key.namespace)
+        return Applied(answer.id, generation, 0, answer.spec_hash)
+
+    async def remove(self, key: Key, uid: str, generation: int, policy: Policy) -> None:
+        """Take what the kind's service has of a resource out of use.
+
+        Raises: PeerError.
+        """
+        api = _APIS[key.kind]
+        request = getattr(api.messages, f"Remove{api.noun}Request")(
+            uid=uid,
+            generation=generation,
+            epoch=0,
+            policy=api.messages.RemovePolicy.Value(f"REMOVE_POLICY_{policy.upper()}"),
+        )
+        await self._ask(getattr(self._stub(api), f"Remove{api.noun}"), request, key.namespace)
+
+    async def details(self, key: Key, found_id: str) -> dict[str, Any]:
+        """Return what the kind's status tells of an applied object.
+
+        Raises: PeerError.
+        """
+        if key.kind == "ExchangeRateFeed":
+            return await self._feed_details(key, found_id)
+        if key.kind != "BillingPlan":
+            return {}
+        api = _APIS[key.kind]
+        request = pricing_pb2.GetPlanRequest(id=found_id)
+        answer = await self._ask(self._stub(api).GetPlan, request, key.namespace)
+        return {"version": answer.plan.version}
+
+    async def refresh_feed(self, key: Key, found_id: str) -> None:
+        """Have a feed fetched now.
+
+        Raises: PeerError.
+        """
+        stub = self._stub(_APIS["ExchangeRateFeed"])
+        request = exchange_rate_pb2.RefreshFeedRequest(id=found_id)
+        await self._ask(stub.RefreshFeed, request, key.namespace, _FETCH_SECONDS)
+
+    async def _feed_details(self, key: Key, found_id: str) -> dict[str, Any]:
+        stub = self._stub(_APIS["ExchangeRateFeed"])
+        request = exchange_rate_pb2.GetFeedRequest(id=found_id)
+        feed = (await self._ask(stub.GetFeed, request, key.namespace)).feed
+        found = {
+            "asOf": feed.as_of,
+            "rateCount": feed.rate_count,
+            "stale": feed.stale,
+            "error": feed.last_error,
+        }
+        for name, field in (
+            ("lastSuccessTime", "last_success_at"),
+            ("nextRefreshTime", "next_refresh_at"),
+        ):
+            if feed.HasField(field):
+                found[name] = getattr(feed, field).ToJsonString()
+        return found
+
+    def _stub(self, api: _Api) -> Any:
+        return api.stub(self._channels.get(api.service))
+
+    async def _ask(
+        self, method: Any, request: Any, namespace: str, timeout_seconds: float = 10
+    ) -> Any:
+        operator = Principal("operator", namespace, False, frozenset({"*"}))
+        return await self._channels.ask(method, request, operator, timeout_seconds=timeout_seconds)

@@ -1,0 +1,101 @@
+"""The queue of resources to look at: each once, and those that others name first."""
+
+import asyncio
+import random
+from collections.abc import Hashable
+from typing import Final, Generic, TypeVar
+
+BACKOFF_FIRST_SECONDS: Final = 0.5
+
+Item = TypeVar("Item", bound=Hashable)
+
+
+class WorkQueue(Generic[Item]):
+    """Items with a rank; an item that is added while it is in hand is given out once more.
+
+    An item of a higher rank waits until none of a lower rank is waiting or in hand; one that
+    failed and backs off holds nobody up.
+    """
+
+    def __init__(self, backoff_max_seconds: float) -> None:
+        self._backoff_max_seconds = backoff_max_seconds
+        self._waiting: dict[Item, int] = {}
+        self._in_hand: dict[Item, int] = {}
+        self._again: set[Item] = set()
+        self._failures: dict[Item, int] = {}
+        self._timers: dict[Item, asyncio.TimerHandle] = {}
+        self._changed = asyncio.Condition()
+
+    async def add(self, item: Item, rank: int) -> None:
+        """Ask for a look at an item, now."""
+        self._cancel_timer(item)
+        async with self._changed:
+            if item in self._in_hand:
+                self._again.add(item)
+            else:
+                self._waiting.setdefault(item, rank)
+            self._changed.notify_all()
+
+    async def take(self) -> Item:
+        """Wait for the next item; it must be given back by `done` or `failed`."""
+        async with self._changed:
+            while True:
+                item = self._next()
+                if item is not None:
+                    self._in_hand[item] = self._waiting.pop(item)
+                    return item
+                await self._changed.wait()
+
+    async def done(self, item: Item) -> None:
+        """Give an item back that went well."""
+        self._failures.pop(item, None)
+        await self._give_back(item)
+
+    async def failed(self, item: Item) -> None:
+        """Give an item back that is to be tried again, each time later than before."""
+        rank = self._in_hand[item]
+        if item not in self._again:
+            delay = self._delay(item)
+            loop = asyncio.get_running_loop()
+            self._timers[item] = loop.call_later(
+                delay, lambda: loop.create_task(self.add(item, rank))
+            )
+        await self._give_back(item)
+
+    def forget(self, item: Item) -> None:
+        """Drop what is remembered of an item's failures."""
+        self._cancel_timer(item)
+        self._failures.pop(item, None)
+
+    def close(self) -> None:
+        """Cancel what backs off."""
+        for item in list(self._timers):
+            self._cancel_timer(item)
+
+    async def _give_back(self, item: Item) -> None:
+        async with self._changed:
+            rank = self._in_hand.pop(item)
+            if item in self._again:
+                self._again.discard(item)
+                self._waiting.setdefault(item, rank)
+            self._changed.notify_all()
+
+    def _next(self) -> Item | None:
+        if not self._waiting:
+            return None
+        item = min(self._waiting, key=self._waiting.__getitem__)
+        if any(rank < self._waiting[item] for rank in self._in_hand.values()):
+            return None
+        return item
+
+    def _delay(self, item: Item) -> float:
+        failures = self._failures.get(item, 0)
+        self._failures[item] = failures + 1
+        longest = min(BACKOFF_FIRST_SECONDS * 2.0 ** min(failures, 20), self._backoff_max_seconds)
+        # Jitter, so that what failed together does not come back together.
+        return longest * random.uniform(0.5, 1)  # noqa: S311 - no secret
+
+    def _cancel_timer(self, item: Item) -> None:
+        timer = self._timers.pop(item, None)
+        if timer is not None:
+            timer.cancel()
