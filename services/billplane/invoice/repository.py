@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from billplane.chassis import ids
@@ -22,7 +22,13 @@ from billplane.invoice.models import (
     TaxRow,
 )
 
-_PARTS: tuple[Any, ...] = (LineRow, DiscountRow, TaxRow)
+_PARTS: dict[str, Any] = {"lines": LineRow, "discounts": DiscountRow, "taxes": TaxRow}
+
+# No number begins so: underscores are not allowed in prefixes.
+ID_PREFIX = "inv_"
+# Literals: with a bound parameter a generic plan no longer finds the partial indexes.
+_NUMBERED = text("number <> ''")
+_OF_SUBSCRIPTION = text("subscription_id <> ''")
 
 
 @dataclass(slots=True)
@@ -37,15 +43,20 @@ class Invoice:
 
 async def invoice(tx: ReadTransaction, id_or_number: str, *, lock: bool = False) -> Invoice | None:
     """Return one document of the tenant and mode by id or number; locked when asked."""
-    query = select(InvoiceRow).where(
-        InvoiceRow.livemode == tx.livemode,
-        (InvoiceRow.id == id_or_number)
-        | ((InvoiceRow.number == id_or_number) & (InvoiceRow.number != "")),
-    )
+    found = await row(tx, id_or_number, lock=lock)
+    return None if found is None else (await _with_parts(tx, [found]))[0]
+
+
+async def row(tx: ReadTransaction, id_or_number: str, *, lock: bool = False) -> InvoiceRow | None:
+    """Return one document without its parts."""
+    query = select(InvoiceRow).where(InvoiceRow.livemode == tx.livemode)
+    if id_or_number.startswith(ID_PREFIX):
+        query = query.where(InvoiceRow.id == id_or_number)
+    else:
+        query = query.where(InvoiceRow.number == id_or_number, _NUMBERED)
     if lock:
         query = query.with_for_update()
-    row = (await tx.session.scalars(query)).one_or_none()
-    return None if row is None else (await _with_parts(tx, [row]))[0]
+    return (await tx.session.scalars(query)).one_or_none()
 
 
 async def invoice_of_period(
@@ -58,6 +69,7 @@ async def invoice_of_period(
                 InvoiceRow.livemode == tx.livemode,
                 InvoiceRow.subscription_id == subscription_id,
                 InvoiceRow.period_starts_at == starts_at,
+                _OF_SUBSCRIPTION,
             )
         )
     ).one_or_none()
@@ -80,7 +92,9 @@ async def _with_parts(tx: ReadTransaction, rows: Sequence[InvoiceRow]) -> list[I
     found = {row.id: Invoice(row) for row in rows}
     if not found:
         return []
-    for model, name in zip(_PARTS, ("lines", "discounts", "taxes"), strict=True):
+    for name, model in _PARTS.items():
+        if model is DiscountRow and not any(row.coupon_codes for row in rows):
+            continue
         parts = await tx.session.scalars(
             select(model).where(model.invoice_id.in_(found)).order_by(model.position)
         )
@@ -100,8 +114,7 @@ async def add_invoice(tx: Transaction, made: Invoice) -> bool:
         .values(values)
         .on_conflict_do_nothing(
             index_elements=["tenant_id", "livemode", "subscription_id", "period_starts_at"],
-            # A literal: with a bound parameter a generic plan no longer finds the index.
-            index_where=text("subscription_id <> ''"),
+            index_where=_OF_SUBSCRIPTION,
         )
         .returning(InvoiceRow.id)
     )
@@ -117,27 +130,46 @@ async def add_parts(tx: Transaction, made: Invoice) -> None:
     await tx.session.flush()
 
 
-async def remove_parts(tx: Transaction, held: Invoice) -> None:
-    """Remove the lines, discounts and taxes of a draft."""
-    for part in (*held.lines, *held.discounts, *held.taxes):
-        tx.session.expunge(part)
-    await _remove(tx, held.row.id, _PARTS)
+async def replace_parts(tx: Transaction, held: Invoice, made: Invoice) -> None:
+    """Let a draft have other lines, discounts and taxes; only what differs is written.
+
+    `held` may have been read in an earlier transaction; `made` comes back with the rows that are
+    stored.
+    """
+    tx.session.add_all([*held.lines, *held.discounts, *held.taxes])
+    for name, model in _PARTS.items():
+        old, new = getattr(held, name), getattr(made, name)
+        keys = [column.key for column in model.__mapper__.primary_key]
+        if [_values(row, keys) for row in old] == [_values(row, keys) for row in new]:
+            columns = [column.key for column in model.__mapper__.column_attrs]
+            for row, wanted in zip(old, new, strict=True):
+                for column in columns:
+                    setattr(row, column, getattr(wanted, column))
+            setattr(made, name, old)
+            continue
+        for row in old:
+            await tx.session.delete(row)
+        await tx.session.flush()
+        tx.session.add_all(new)
+    await tx.session.flush()
+
+
+def _values(row: Any, columns: Sequence[str]) -> list[Any]:
+    return [getattr(row, column) for column in columns]
 
 
 async def remove_invoice(tx: Transaction, held: Invoice) -> None:
     """Remove a draft with everything that belongs to it."""
-    await remove_parts(tx, held)
-    await _remove(tx, held.row.id, (HistoryRow, AttemptRow))
-    await tx.session.delete(held.row)
-
-
-async def _remove(tx: Transaction, invoice_id: str, models: Sequence[Any]) -> None:
-    for model in models:
+    for part in (*held.lines, *held.discounts, *held.taxes):
+        await tx.session.delete(part)
+    for model in (HistoryRow, AttemptRow):
         await tx.session.execute(
             delete(model)
-            .where(model.invoice_id == invoice_id)
+            .where(model.invoice_id == held.row.id)
             .execution_options(synchronize_session=False)
         )
+    await tx.session.flush()
+    await tx.session.delete(held.row)
 
 
 async def next_number(tx: Transaction, series: str) -> int:
@@ -152,6 +184,22 @@ async def next_number(tx: Transaction, series: str) -> int:
         .returning(SeriesRow.last_number)
     )
     return int((await tx.session.execute(statement)).scalar_one())
+
+
+async def end_attempt(tx: Transaction, invoice_id: str, number: int) -> bool:
+    """Note that an attempt has succeeded; False when it is not pending any more."""
+    ended = await tx.session.execute(
+        update(AttemptRow)
+        .where(
+            AttemptRow.invoice_id == invoice_id,
+            AttemptRow.attempt == number,
+            AttemptRow.state == "pending",
+        )
+        .values(state="done")
+        .returning(AttemptRow.attempt)
+        .execution_options(synchronize_session=False)
+    )
+    return ended.one_or_none() is not None
 
 
 async def attempt(tx: ReadTransaction, invoice_id: str, number: int) -> AttemptRow | None:

@@ -35,7 +35,7 @@ async def create_invoice(call: Call, draft: domain.Draft) -> Invoice:
                 return held
     priced = await pricing.quote(call, draft)
     tx = await call.last()
-    made = _new(priced, ids.new("inv"), tx)
+    made = _new(priced, ids.new(repository.ID_PREFIX.rstrip("_")), tx)
     if not await repository.add_invoice(tx, made):
         held = await _of_period(tx, draft)
         if held is None:
@@ -90,9 +90,8 @@ async def update_invoice(call: Call, id_or_number: str, changes: dict[str, Any])
     row.coupon_codes = list(draft.coupon_codes)
     row.due_requested_on = draft.due_on
     row.metadata_ = dict(draft.metadata)
-    await repository.remove_parts(tx, current)
     made = pricing.to_invoice(priced, row, tx.tenant_id)
-    await repository.add_parts(tx, made)
+    await repository.replace_parts(tx, current, made)
     repository.add_history(tx, row, before=row.state, note="recomputed")
     return made
 
@@ -153,6 +152,17 @@ async def get_held(tx: ReadTransaction, id_or_number: str, *, lock: bool = False
     found = await repository.invoice(tx, id_or_number, lock=lock)
     if found is None:
         raise InvoiceNotFound(f"there is no invoice {id_or_number}")
+    return found
+
+
+async def get_row(tx: Transaction, invoice_id: str) -> InvoiceRow:
+    """Lock a document and return it without its parts.
+
+    Raises: InvoiceNotFound.
+    """
+    found = await repository.row(tx, invoice_id, lock=True)
+    if found is None:
+        raise InvoiceNotFound(f"there is no invoice {invoice_id}")
     return found
 
 

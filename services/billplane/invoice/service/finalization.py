@@ -60,7 +60,7 @@ async def finalize_invoice(call: Call, id_or_number: str, at: datetime | None = 
             raise
         await _abandon(call, attempt, error.reason)
         raise
-    return await _end(call, priced, attempt)
+    return await _end(call, held, priced, attempt)
 
 
 async def _begin(
@@ -120,20 +120,17 @@ async def _price(call: Call, held: Invoice, attempt: AttemptRow) -> domain.Price
     return pricing.checked(domain.Priced(draft, discounts, taxation))
 
 
-async def _end(call: Call, priced: domain.Priced, attempt: AttemptRow) -> Invoice:
+async def _end(call: Call, held: Invoice, priced: domain.Priced, attempt: AttemptRow) -> Invoice:
     """Number and freeze the document, unless somebody was first."""
     tx = await call.last()
-    held = await drafts.get_held(tx, attempt.invoice_id, lock=True)
-    row = held.row
+    row = await drafts.get_row(tx, attempt.invoice_id)
     if row.state not in (domain.DRAFT, domain.FINALIZING):
-        return held
-    running = _pending(await repository.attempt(tx, row.id, attempt.attempt))
-    if row.attempt != attempt.attempt or row.state != domain.FINALIZING:
+        return await drafts.get_held(tx, attempt.invoice_id)
+    # While its attempt is pending nobody changes the parts of the document.
+    if not await repository.end_attempt(tx, row.id, attempt.attempt):
         raise FinalizationAbandoned("the attempt was given up", retry_after_seconds=1)
-    running.state = "done"
-    await repository.remove_parts(tx, held)
     made = pricing.to_invoice(priced, row, tx.tenant_id)
-    await repository.add_parts(tx, made)
+    await repository.replace_parts(tx, held, made)
     await _number(tx, row, priced.draft)
     applications = [item.application_id for item in priced.discounts.applied]
     repository.add_history(tx, row, before=domain.FINALIZING, applications=applications)
