@@ -773,7 +773,7 @@ class RatedLine(_message.Message):
     unit_amount: _builtins.str
     """empty where the price is not one per unit"""
     exact_amount: _builtins.str
-    """in major units of currency_code"""
+    """in major units of currency_code, shown with at most 20 fractional digits"""
     amount_minor: _builtins.int
     tax_category: _builtins.str
     detail_json: _builtins.str
@@ -883,6 +883,7 @@ class CalculatePriceResponse(_message.Message):
     currency_code: _builtins.str
     total_minor: _builtins.int
     exact_amount: _builtins.str
+    """before rounding, shown with at most 20 fractional digits"""
     version: _builtins.int
     rate_id: _builtins.str
     plan_id: _builtins.str
