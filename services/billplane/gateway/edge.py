@@ -40,7 +40,10 @@ EVENTS_HEADER = b"x-billplane-events"
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "host"}
 )
-_DEMO_SCOPES = frozenset({"usage:read", "usage:write", "billing:read"})
+# The last three are what an estimate reads of others; no path of theirs takes the demo tenant.
+_DEMO_SCOPES = frozenset(
+    {"usage:read", "usage:write", "billing:read", "meters:read", "plans:read", "subscriptions:read"}
+)
 _DEMO_SECONDS = 5.0
 
 
