@@ -1,0 +1,205 @@
+"""Who built on the payments ecosystem registers, takes a key, and comes to a paid invoice."""
+
+import asyncio
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+
+REGISTER = """curl -X POST localhost:8080/auth/register \
+-d '{"email":"dev@example.com","password":"securepassword"}' -H 'Content-Type: application/json'"""
+LOGIN = REGISTER.replace("/auth/register", "/auth/login")
+API_KEY = """curl -X POST localhost:8080/auth/api_keys -H "Authorization: Bearer $TOKEN" \
+-H 'Content-Type: application/json' -d '{"type":"test","name":"notes"}'"""
+AUTHORIZED = '-H "Authorization: Bearer $KEY"'
+CLOUD_EVENTS = json.loads((Path(__file__).parent / "cloudevents.json").read_text("utf-8"))
+
+METER = {
+    "eventType": "api.request",
+    "aggregation": "Sum",
+    "valueProperty": "$.units",
+    "groupBy": [{"name": "region", "property": "$.region"}],
+}
+PLAN = {
+    "currency": "EUR",
+    "interval": {"unit": "Month", "anchor": "Calendar"},
+    "charges": [
+        {"name": "platform", "recurring": {"amount": "49.00", "billed": "InArrears"}},
+        {"name": "api", "usage": {"meter": "api", "model": {"perUnit": {"unitAmount": "0.02"}}}},
+    ],
+}
+
+
+class Developer:
+    """Somebody with a key."""
+
+    def __init__(self, notes, key):
+        self._notes = notes
+        self.key = key
+
+    async def post(self, path, body, expect=201, method="POST"):
+        """Send JSON."""
+        given = shlex.quote(body if isinstance(body, str) else json.dumps(body))
+        command = f"curl -X {method} 'localhost:8080{path}' {AUTHORIZED} -d {given}"
+        answer = await self.run(f"{command} -H 'Content-Type: application/json'", expect)
+        return answer.json if answer.body else None
+
+    async def get(self, path, expect=200):
+        """Read JSON."""
+        return (await self.run(f"curl 'localhost:8080{path}' {AUTHORIZED}", expect)).json
+
+    async def run(self, command, expect):
+        """Run a command that says $KEY."""
+        return await self._notes.run(command, expect=expect, KEY=self.key)
+
+
+@pytest.fixture
+async def developer(notes):
+    """Register once a test, under an address of its own."""
+    email = f"dev-{id(notes)}@example.com"
+    await notes.run(REGISTER.replace("dev@example.com", email), expect=201)
+    session = await notes.run(LOGIN.replace("dev@example.com", email), expect=200)
+    made = await notes.run(API_KEY, expect=201, TOKEN=session.json["access_token"])
+    return Developer(notes, made.json["key"])
+
+
+async def test_register_login_and_a_key(notes):
+    user = (await notes.run(REGISTER, expect=201)).json
+    assert user.keys() == {"id", "email", "tenant_id", "created_at"}
+    assert user["email"] == "dev@example.com"
+    taken = (await notes.run(REGISTER, expect=409)).json
+    assert taken["reason"] == "EMAIL_TAKEN"
+    short = REGISTER.replace("securepassword", "short").replace("dev@", "other@")
+    assert (await notes.run(short, expect=422)).json["reason"] == "PASSWORD_TOO_SHORT"
+    nowhere = REGISTER.replace("dev@example.com", "dev at example")
+    assert (await notes.run(nowhere, expect=422)).json["reason"] == "EMAIL_INVALID"
+
+    session = (await notes.run(LOGIN, expect=200)).json
+    assert session["token_type"] == "Bearer"
+    assert 0 < session["expires_in"] <= 900
+    wrong = (await notes.run(LOGIN.replace("securepassword", "wrongpassword"), expect=401)).json
+    unknown = (await notes.run(LOGIN.replace("dev@", "nobody@"), expect=401)).json
+    assert wrong["reason"] == unknown["reason"] == "CREDENTIALS_INVALID"
+
+    made = (await notes.run(API_KEY, expect=201, TOKEN=session["access_token"])).json
+    assert made["key"].startswith("sk_test_")
+    assert (made["type"], made["livemode"], made["scopes"]) == ("test", False, ["*"])
+    live = API_KEY.replace('"test"', '"live"')
+    made = (await notes.run(live, expect=201, TOKEN=session["access_token"])).json
+    assert made["key"].startswith("sk_live_")
+    listed = 'curl localhost:8080/auth/api_keys -H "Authorization: Bearer $TOKEN"'
+    answer = await notes.run(listed, expect=200, TOKEN=session["access_token"])
+    assert [key["type"] for key in answer.json["data"]].count("live") == 1
+    assert made["key"].encode() not in answer.body
+
+
+async def test_events_are_taken_single_in_batches_and_as_cloudevents(developer, tmp_path):
+    await developer.post("/v1/meters", {"name": "api", "spec": METER})
+    single = {
+        "specversion": "1.0",
+        "type": "api.request",
+        "source": "notes",
+        "id": "e-single",
+        "subject": "ada",
+        "time": "2026-01-15T12:00:00Z",
+        "data": {"units": "10", "region": "eu"},
+    }
+    answer = await developer.post("/v1/usage_events", single, 202)
+    assert answer["results"] == [{"index": 0, "id": "e-single", "status": "accepted"}]
+    batch = [{**single, "id": f"e-{number}"} for number in range(100)]
+    (tmp_path / "events.json").write_text(json.dumps(batch))
+    send = (
+        f"curl localhost:8080/v1/usage_events {AUTHORIZED} --data-binary @events.json"
+        " -H 'Content-Type: application/cloudevents-batch+json'"
+    )
+    answer = (await developer.run(send, 202)).json
+    assert (answer["accepted"], answer["duplicates"]) == (100, 0)
+    answer = (await developer.run(send, 202)).json
+    assert (answer["accepted"], answer["duplicates"]) == (0, 100)
+
+    structured, binary = CLOUD_EVENTS
+    for sent in (structured["structured"], binary["binary"], binary["structured"]):
+        headers = " ".join(
+            f"-H {shlex.quote(f'{name}: {value}')}" for name, value in sent["headers"].items()
+        )
+        body = shlex.quote(sent["body"])
+        command = f"curl localhost:8080/v1/usage_events {AUTHORIZED} {headers} -d {body}"
+        answer = (await developer.run(command, 202)).json
+        repeated = sent is binary["structured"]
+        assert answer["results"][0]["status"] == ("duplicate" if repeated else "accepted")
+
+    query = "starts_at=2026-01-01T00:00:00Z&ends_at=2026-02-01T00:00:00Z&group_by=region"
+    usage = await developer.get(f"/v1/usage?meter=api&customer_id=ada&{query}")
+    counted = {row["dimensions"]["region"]: row["quantity"] for row in usage["data"]}
+    assert counted == {"eu": "1012.5", "münchen 🥨": "7"}
+    problem = await developer.post("/v1/usage_events", [single, {**single, "type": "nothing"}], 422)
+    assert problem["errors"] == [
+        {
+            "index": 1,
+            "field": "/1/type",
+            "reason": "METER_UNKNOWN",
+            "detail": "no meter counts events of type nothing",
+        }
+    ]
+
+
+async def test_from_a_plan_to_a_paid_invoice_with_its_pdf(developer):
+    await developer.post("/v1/meters", {"name": "api", "spec": METER})
+    plan = await developer.post("/v1/plans", {"name": "pro", "spec": PLAN})
+    quote = await developer.post(
+        "/v1/quotes", {"plan": "pro", "items": [{"meter": "api", "quantity": "150"}]}, 200
+    )
+    assert quote["total_minor"] == 52_00
+    clock = await developer.post("/v1/test_clocks", {"now": "2026-01-01T00:00:00Z"})
+    customer = await developer.post(
+        "/v1/customers",
+        {
+            "name": "Ada GmbH",
+            "external_id": "ada",
+            "address": {"country": "DE"},
+            "test_clock_id": clock["id"],
+        },
+    )
+    subscription = await developer.post("/v1/subscriptions", {"customer_id": "ada", "plan": "pro"})
+    assert subscription["plan_id"] == plan["id"]
+    assert subscription["customer_id"] == customer["id"]
+    event = {
+        "type": "api.request",
+        "source": "notes",
+        "id": "e-1",
+        "subject": "ada",
+        "time": "2026-01-20T08:00:00Z",
+        "data": {"units": 150, "region": "eu"},
+    }
+    await developer.post("/v1/usage_events", event, 202)
+    preview = await developer.get(f"/v1/subscriptions/{subscription['id']}:preview")
+    assert preview["net_minor"] == 52_00
+    await developer.post(
+        f"/v1/test_clocks/{clock['id']}:advance", {"to": "2026-02-01T00:00:00Z"}, 200
+    )
+    run = await developer.post("/v1/billing_runs", {"finalize": False}, 202)
+    async with asyncio.timeout(30):
+        while run["state"] == "running":
+            await asyncio.sleep(0.05)
+            run = await developer.get(f"/v1/billing_runs/{run['id']}")
+    assert run["errors"] == []
+    (draft,) = (await developer.get("/v1/invoices"))["data"]
+    assert (draft["state"], draft["number"]) == ("draft", None)
+    assert draft["total_minor"] == preview["total_minor"] == 61_88
+
+    invoice = await developer.post(f"/v1/invoices/{draft['id']}:finalize", "", 200)
+    assert (invoice["state"], invoice["total_minor"]) == ("finalized", 61_88)
+    pdf = await developer.run(
+        f"curl localhost:8080/v1/invoices/{draft['id']}/pdf {AUTHORIZED}", 200
+    )
+    assert pdf.body.startswith(b"%PDF-")
+    paid = await developer.post(f"/v1/invoices/{draft['id']}:mark_paid", {"note": "bank"}, 200)
+    assert (paid["state"], paid["paid_minor"], paid["due_minor"]) == ("paid", 61_88, 0)
+    history = await developer.get(f"/v1/invoices/{draft['id']}/history?order=asc")
+    assert [change["to"] for change in history["data"]] == [
+        "draft",
+        "finalizing",
+        "finalized",
+        "paid",
+    ]
