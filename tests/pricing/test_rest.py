@@ -237,3 +237,9 @@ async def test_a_key_that_may_only_read_makes_no_plan(platform):
     )
     assert refused["reason"] == "SCOPE_MISSING"
     await platform.request("GET", "/v1/plans", headers=headers, expect=200)
+
+
+@pytest.mark.parametrize("path", ["/v1/plans/%00", "/v1/plans?cursor=a%00b"])
+async def test_an_address_that_no_store_can_hold_is_refused(platform, path):
+    refused = await platform.request("GET", path, expect=422)
+    assert refused["reason"] == "TEXT_INVALID"

@@ -93,11 +93,23 @@ class BillplaneRoute(APIRoute):
         handler = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
+            _check_address(request)
             response = await handler(request)
             request.scope["billplane.response"] = response
             return response
 
         return handle
+
+
+def _check_address(request: Request) -> None:
+    """Refuse a path or query with text that no store can hold.
+
+    Raises: Invalid.
+    """
+    try:
+        check_text([*request.path_params.values(), *request.query_params.values()])
+    except TextError as error:
+        raise Invalid([FieldError("", "TEXT_INVALID", str(error))]) from None
 
 
 def router(prefix: str = "", **options: Any) -> APIRouter:
