@@ -204,6 +204,11 @@ async def test_live_and_test_invoices_do_not_mix(client):
         ({"lines": [{"description": "x", "quantity": "9" * 15, "unit_amount": "9" * 15}]},
          "AMOUNT_OUT_OF_RANGE", "/lines/0/unit_amount"),
         ({"lines": [{"description": "x", "unit_amount": "-1"}]}, "TOTAL_NEGATIVE", "/lines"),
+        ({"lines": [{"description": "paid by 4242 4242 4242 4242", "unit_amount": "1"}]},
+         "CARD_NUMBER_REFUSED", "/lines/0/description"),
+        ({"metadata": {"card": "4242424242424242"}}, "CARD_NUMBER_REFUSED", "/metadata/card"),
+        ({"lines": [{"description": "x", "unit_amount": "5" + "0" * 13}] * 30},
+         "AMOUNT_OUT_OF_RANGE", "/lines"),
         ({"due_on": "soon"}, "FIELD_INVALID", "/due_on"),
     ],
 )  # fmt: skip

@@ -272,29 +272,29 @@ def faults(draft: Draft) -> list[tuple[str, str, str]]:
     """List what is wrong with a draft: field, reason and sentence."""
     found = []
     if not draft.customer.customer_id:
-        found.append(("customer.customer_id", "FIELD_REQUIRED", "customer_id is needed"))
+        found.append(("/customer/customer_id", "FIELD_REQUIRED", "customer_id is needed"))
     if draft.customer.tax_type not in ("consumer", "business"):
-        found.append(("customer.tax_type", "FIELD_INVALID", "expected consumer or business"))
+        found.append(("/customer/tax_type", "FIELD_INVALID", "expected consumer or business"))
     if not 0 <= (draft.customer.payment_terms_days or 0) <= TERMS_DAYS_MAX:
         found.append(
-            ("customer.payment_terms_days", "FIELD_INVALID", f"0 to {TERMS_DAYS_MAX} days")
+            ("/customer/payment_terms_days", "FIELD_INVALID", f"0 to {TERMS_DAYS_MAX} days")
         )
     if draft.subscription_id and draft.period_starts_at is None:
-        found.append(("period_starts_at", "FIELD_REQUIRED", "a subscription is billed by period"))
+        found.append(("/period_starts_at", "FIELD_REQUIRED", "a subscription is billed by period"))
     starts, ends = draft.period_starts_at, draft.period_ends_at
     if starts is not None and (ends is None or ends <= starts):
-        found.append(("period_ends_at", "FIELD_INVALID", "the period must end after its start"))
+        found.append(("/period_ends_at", "FIELD_INVALID", "the period must end after its start"))
     try:
         ZoneInfo(draft.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        found.append(("time_zone", "TIME_ZONE_UNKNOWN", "expected a name such as Europe/Vienna"))
+        found.append(("/time_zone", "TIME_ZONE_UNKNOWN", "expected a name such as Europe/Vienna"))
     if len(draft.lines) > LINES_MAX:
-        found.append(("lines", "TOO_MANY_LINES", f"at most {LINES_MAX} lines"))
+        found.append(("/lines", "TOO_MANY_LINES", f"at most {LINES_MAX} lines"))
     if sum(abs(line.amount_minor) for line in draft.lines) > MINOR_MAX:
-        found.append(("lines", "AMOUNT_OUT_OF_RANGE", "the amounts together are too large"))
+        found.append(("/lines", "AMOUNT_OUT_OF_RANGE", "the amounts together are too large"))
     for index, line in enumerate(draft.lines):
         found += [
-            (f"lines[{index}].{name}", reason, detail)
+            (f"/lines/{index}/{name}", reason, detail)
             for name, reason, detail in _line_faults(line)
         ]
     return found + _note_faults(draft)
@@ -318,16 +318,24 @@ def _line_faults(line: Line) -> list[tuple[str, str, str]]:
 def _note_faults(draft: Draft) -> list[tuple[str, str, str]]:
     found = []
     if any(not _DECIMAL.match(quantity) for _, quantity in draft.chart.points):
-        found.append(("chart.points", "FIELD_INVALID", "quantities must be decimals"))
+        found.append(("/chart/points", "FIELD_INVALID", "quantities must be decimals"))
     rate = draft.conversion
     if rate.base:
         if not _DECIMAL.match(rate.rate) or Decimal(rate.rate) <= 0:
-            found.append(("conversion.rate", "FIELD_INVALID", "a rate is a decimal above zero"))
+            found.append(("/conversion/rate", "FIELD_INVALID", "a rate is a decimal above zero"))
         try:
             date.fromisoformat(rate.as_of)
         except ValueError:
-            found.append(("conversion.as_of", "FIELD_INVALID", "expected YYYY-MM-DD"))
+            found.append(("/conversion/as_of", "FIELD_INVALID", "expected YYYY-MM-DD"))
     return found
+
+
+def free_texts(draft: Draft) -> dict[str, str]:
+    """Return what people wrote into a draft, by field."""
+    return {
+        **{f"/lines/{at}/description": line.description for at, line in enumerate(draft.lines)},
+        **{f"/metadata/{name}": value for name, value in draft.metadata.items()},
+    }
 
 
 def parse_detail(detail_json: str) -> Any:

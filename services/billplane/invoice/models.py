@@ -1,5 +1,6 @@
 """Tables of invoice."""
 
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
@@ -123,6 +124,16 @@ class TaxRow(Base):
     treatment: Mapped[str]
     base_minor: Mapped[int]
     tax_minor: Mapped[int]
+
+
+@dataclass(slots=True)
+class Invoice:
+    """A document with its parts, in their order."""
+
+    row: InvoiceRow
+    lines: list[LineRow] = field(default_factory=list)
+    discounts: list[DiscountRow] = field(default_factory=list)
+    taxes: list[TaxRow] = field(default_factory=list)
 
 
 class SeriesRow(Base):

@@ -1,7 +1,6 @@
 """Every SQL statement of invoice."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import delete, select, text, update
@@ -15,6 +14,7 @@ from billplane.invoice.models import (
     DiscountRow,
     DocumentRow,
     HistoryRow,
+    Invoice,
     InvoiceRow,
     LineRow,
     SeriesRow,
@@ -29,16 +29,6 @@ ID_PREFIX = "inv_"
 # Literals: with a bound parameter a generic plan no longer finds the partial indexes.
 _NUMBERED = text("number <> ''")
 _OF_SUBSCRIPTION = text("subscription_id <> ''")
-
-
-@dataclass(slots=True)
-class Invoice:
-    """A document with its parts, in their order."""
-
-    row: InvoiceRow
-    lines: list[LineRow] = field(default_factory=list)
-    discounts: list[DiscountRow] = field(default_factory=list)
-    taxes: list[TaxRow] = field(default_factory=list)
 
 
 async def invoice(tx: ReadTransaction, id_or_number: str, *, lock: bool = False) -> Invoice | None:

@@ -8,8 +8,7 @@ from billplane.chassis.call import Call
 from billplane.chassis.errors import FieldError, Invalid
 from billplane.chassis.rest import PageQuery, Reader, Steps, Writer, listing, router
 from billplane.invoice import domain, schemas
-from billplane.invoice.models import HistoryRow, LineRow
-from billplane.invoice.repository import Invoice
+from billplane.invoice.models import HistoryRow, Invoice, LineRow
 from billplane.invoice.service import drafts, finalization, lifecycle, pricing, printing
 from billplane.money import (
     AmountOutOfRange,

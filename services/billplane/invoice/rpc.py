@@ -7,8 +7,7 @@ from billplane.chassis.errors import FieldError, Invalid
 from billplane.chassis.rest import Page
 from billplane.chassis.rpc import Call, Rpc, from_timestamp, to_timestamp
 from billplane.invoice import domain
-from billplane.invoice.models import InvoiceRow, LineRow
-from billplane.invoice.repository import Invoice
+from billplane.invoice.models import Invoice, InvoiceRow, LineRow
 from billplane.invoice.service import drafts, finalization, lifecycle, pricing
 from billplane.money import CurrencyCode, UnknownCurrency, parse_currency
 from billplane.protos.invoice.v1 import invoice_pb2 as pb

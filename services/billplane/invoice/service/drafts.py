@@ -11,8 +11,7 @@ from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.rest import Page
 from billplane.invoice import domain, peers, repository
 from billplane.invoice.errors import InvoiceChanged, InvoiceNotDraft, InvoiceNotFound
-from billplane.invoice.models import HistoryRow, InvoiceRow
-from billplane.invoice.repository import Invoice
+from billplane.invoice.models import HistoryRow, Invoice, InvoiceRow
 from billplane.invoice.service import pricing
 from billplane.money import CurrencyCode
 from billplane.protos.invoice.v1.events_pb2 import InvoiceCreated

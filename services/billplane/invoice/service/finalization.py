@@ -18,8 +18,7 @@ from billplane.invoice.errors import (
     FinalizationAbandoned,
     InvoiceNotDraft,
 )
-from billplane.invoice.models import AttemptRow, InvoiceRow
-from billplane.invoice.repository import Invoice
+from billplane.invoice.models import AttemptRow, Invoice, InvoiceRow
 from billplane.invoice.service import drafts, pricing
 from billplane.protos.invoice.v1.events_pb2 import InvoiceFinalized, InvoicePaid, RenderInvoice
 

@@ -7,11 +7,11 @@ from typing import Any
 from google.protobuf.message import Message
 
 from billplane.chassis.call import Call
+from billplane.chassis.card_numbers import refuse_card_numbers
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.invoice import domain, repository
 from billplane.invoice.errors import InvoiceNotOpen
-from billplane.invoice.models import InvoiceRow
-from billplane.invoice.repository import Invoice
+from billplane.invoice.models import Invoice, InvoiceRow
 from billplane.invoice.service import drafts, finalization, pricing
 from billplane.protos.invoice.v1.events_pb2 import InvoicePaid, InvoicePastDue, InvoiceVoided
 
@@ -23,6 +23,7 @@ async def void_invoice(call: Call, id_or_number: str, reason: str = "") -> Invoi
     Idempotent by: the invoice.
     """
     call.principal.require("invoices:write")
+    refuse_card_numbers({"/note": reason})
     async with call.writing() as tx:
         held = await drafts.get_held(tx, id_or_number, lock=True)
         if held.row.state != domain.VOIDED:
@@ -44,6 +45,7 @@ async def mark_paid(tx: Transaction, id_or_number: str, note: str = "") -> Invoi
     Idempotent by: the invoice.
     """
     tx.authorize("invoices:write")
+    refuse_card_numbers({"/note": note})
     held = await drafts.get_held(tx, id_or_number, lock=True)
     if held.row.state != domain.PAID:
         _check_open(held.row)
@@ -73,6 +75,8 @@ async def get_settings(tx: ReadTransaction) -> domain.Settings:
 async def set_settings(tx: Transaction, settings: domain.Settings) -> domain.Settings:
     """Store what the tenant prints and how it numbers; issued documents keep what they say."""
     tx.authorize("invoices:write")
+    seller = settings.seller
+    refuse_card_numbers({"/seller/name": seller.name, "/seller/footer": seller.footer})
     await repository.set_settings(tx, asdict(settings))
     return settings
 

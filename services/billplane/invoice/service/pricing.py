@@ -6,11 +6,11 @@ from typing import Any
 
 from billplane.chassis import ids
 from billplane.chassis.call import Call
+from billplane.chassis.card_numbers import refuse_card_numbers
 from billplane.chassis.errors import FieldError, Invalid
 from billplane.invoice import domain, peers
 from billplane.invoice.errors import TotalNegative
-from billplane.invoice.models import DiscountRow, InvoiceRow, LineRow, SettingsRow, TaxRow
-from billplane.invoice.repository import Invoice
+from billplane.invoice.models import DiscountRow, Invoice, InvoiceRow, LineRow, SettingsRow, TaxRow
 from billplane.money import CurrencyCode
 
 _LINE_FIELDS = tuple(domain.Line.__dataclass_fields__)
@@ -24,6 +24,7 @@ def check(draft: domain.Draft) -> None:
     found = domain.faults(draft)
     if found:
         raise Invalid([FieldError(*fault) for fault in found])
+    refuse_card_numbers(domain.free_texts(draft))
 
 
 async def quote(call: Call, draft: domain.Draft) -> domain.Priced:

@@ -6,9 +6,8 @@ from datetime import date, timedelta
 from billplane.chassis.call import Call
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.invoice import domain, render, repository
-from billplane.invoice.models import InvoiceRow
+from billplane.invoice.models import Invoice, InvoiceRow
 from billplane.invoice.render.press import Press
-from billplane.invoice.repository import Invoice
 from billplane.invoice.service import drafts, pricing
 from billplane.money import CurrencyCode
 
