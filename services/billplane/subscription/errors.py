@@ -78,3 +78,10 @@ class ClockMovesForward(BillplaneError):
 
     kind = Kind.FAILED_PRECONDITION
     reason = "CLOCK_MOVES_FORWARD"
+
+
+class SubscriptionBusy(BillplaneError):
+    """Another worker bills the subscription now."""
+
+    kind = Kind.ABORTED
+    reason = "SUBSCRIPTION_BUSY"

@@ -15,7 +15,7 @@ from billplane.protos.invoice.v1 import invoice_pb2
 from billplane.protos.pricing.v1 import pricing_pb2
 from billplane.resources.usage_windows import UsageQuery, usage_queries
 from billplane.subscription import domain, repository
-from billplane.subscription.errors import SubscriptionNotFound
+from billplane.subscription.errors import SubscriptionBusy, SubscriptionNotFound
 from billplane.subscription.models import CustomerRow, SubscriptionRow
 from billplane.subscription.peers import Peers, Plan
 from billplane.subscription.service.subscriptions import (
@@ -26,7 +26,7 @@ from billplane.subscription.service.subscriptions import (
 )
 
 _log = logging.get("subscription")
-LEASE = timedelta(seconds=60)
+LEASE = timedelta(seconds=20)
 
 register("billing.after_create_invoice", "billing.after_finalize_invoice")
 
@@ -60,14 +60,13 @@ async def bill_due(
 ) -> int:
     """Bill every period of one subscription that has ended; return how many invoices it took.
 
-    Another worker's claim makes this return 0 at once.
-
-    Raises: whatever the peers refuse; the period stays due.
+    Raises: SubscriptionBusy while another worker has it; whatever the peers refuse. The period
+        stays due then.
     Idempotent by: subscription and period start.
     """
     async with runtime.database.write(runtime, principal) as tx:
         if not await repository.claim(tx, subscription_id, claimer, LEASE):
-            return 0
+            raise SubscriptionBusy(f"another worker bills {subscription_id}")
     invoices = 0
     while True:
         work = await _load(runtime, principal, subscription_id, run_id)

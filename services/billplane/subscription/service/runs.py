@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from billplane.chassis import ids, logging
 from billplane.chassis.auth import Principal, service_principal
 from billplane.chassis.database import ReadTransaction, Transaction
-from billplane.chassis.errors import BillplaneError, StoreUnavailable
+from billplane.chassis.errors import BillplaneError, Kind
 from billplane.chassis.rest import Page
 from billplane.chassis.runtime import Runtime
 from billplane.subscription import repository
@@ -22,6 +22,8 @@ from billplane.subscription.settings import SubscriptionSettings
 
 _log = logging.get("subscription")
 ERRORS_MAX = 100
+# What is over by itself: a peer or store away, another worker at it.
+_PASSING = (Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED, Kind.ABORTED, Kind.INTERNAL)
 
 
 class Biller:
@@ -126,7 +128,9 @@ async def list_runs(tx: ReadTransaction, page: Page) -> tuple[Sequence[BillingRu
 async def work_on(runtime: Runtime, tenant_id: str, livemode: bool, run_id: str) -> None:
     """Bill everything in the scope of a run; one subscription's failure does not stop the others.
 
-    A run that a dead process left is simply worked on again: what is billed is no longer due.
+    A run that a dead process left is simply worked on again: what is billed is no longer due. A run
+    with periods that could not be billed just now, because a peer was away or another worker had
+    them, goes on later.
     """
     principal = service_principal(runtime.name, tenant_id, livemode)
     async with runtime.database.read(runtime, principal) as tx:
@@ -137,7 +141,7 @@ async def work_on(runtime: Runtime, tenant_id: str, livemode: bool, run_id: str)
     grace = timedelta(seconds=settings.billing_grace_seconds if run.automatic else 0)
     await Peers(runtime, principal, run_id).flush_usage(run.at or runtime.clock.now())
     room = asyncio.Semaphore(settings.billing_parallel)
-    after, failed = "", 0
+    after, failed, busy = "", 0, 0
     while True:
         async with runtime.database.read(runtime, principal) as tx:
             due = await repository.due_subscriptions(
@@ -148,8 +152,9 @@ async def work_on(runtime: Runtime, tenant_id: str, livemode: bool, run_id: str)
         done = await asyncio.gather(
             *(_bill_one(runtime, principal, run, item, grace, room) for item in due)
         )
-        errors = [error for _, error in done if error is not None]
+        errors = [error for _, error in done if error]
         failed += len(errors)
+        busy += sum(error == {} for _, error in done)
         invoiced = sum(invoices for invoices, _ in done)
         async with runtime.database.write(runtime, principal) as writing:
             await repository.count_in_run(
@@ -160,7 +165,8 @@ async def work_on(runtime: Runtime, tenant_id: str, livemode: bool, run_id: str)
                 errors=errors[:ERRORS_MAX],
             )
         after = due[-1]
-    await _finish(runtime, principal, run_id, failed)
+    if not busy:
+        await _finish(runtime, principal, run_id, failed)
 
 
 async def _bill_one(
@@ -171,6 +177,7 @@ async def _bill_one(
     grace: timedelta,
     room: asyncio.Semaphore,
 ) -> tuple[int, dict[str, Any] | None]:
+    """Return how many invoices were made and what failed: {} for what will be tried again."""
     biller: Biller = runtime.state
     async with room:
         try:
@@ -187,9 +194,9 @@ async def _bill_one(
                 ),
                 None,
             )
-        except StoreUnavailable:
-            raise  # the run is taken up again when the store is back
         except BillplaneError as error:
+            if error.kind in _PASSING:
+                return 0, {}
             _log.warning("period_not_billed", subscription_id=subscription_id, reason=error.reason)
             found = {
                 "subscription_id": subscription_id,
