@@ -139,9 +139,13 @@ async def replace_parts(tx: Transaction, held: Invoice, made: Invoice) -> None:
             continue
         for row in old:
             await tx.session.delete(row)
-        await tx.session.flush()
+        if old:
+            await tx.session.flush()
         tx.session.add_all(new)
-    await tx.session.flush()
+    # Parts go first: once the document's row says that it is final they are frozen.
+    parts = (*made.lines, *made.discounts, *made.taxes)
+    if tx.session.new or any(tx.session.is_modified(part) for part in parts):
+        await tx.session.flush()
 
 
 def _values(row: Any, columns: Sequence[str]) -> list[Any]:

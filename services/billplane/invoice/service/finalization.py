@@ -128,9 +128,11 @@ async def _end(call: Call, held: Invoice, priced: domain.Priced, attempt: Attemp
     # While its attempt is pending nobody changes the parts of the document.
     if not await repository.end_attempt(tx, row.id, attempt.attempt):
         raise FinalizationAbandoned("the attempt was given up", retry_after_seconds=1)
-    made = pricing.to_invoice(priced, row, tx.tenant_id)
-    await repository.replace_parts(tx, held, made)
-    await _number(tx, row, priced.draft)
+    # One UPDATE of the row, once it has its number.
+    with tx.session.no_autoflush:
+        made = pricing.to_invoice(priced, row, tx.tenant_id)
+        await repository.replace_parts(tx, held, made)
+        await _number(tx, row, priced.draft)
     applications = [item.application_id for item in priced.discounts.applied]
     repository.add_history(tx, row, before=domain.FINALIZING, applications=applications)
     await tx.publish(InvoiceFinalized(**drafts.facts_of(row)), aggregate_id=row.id)
