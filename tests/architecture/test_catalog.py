@@ -1,4 +1,4 @@
-"""The catalog, the protos, the import contracts and the README agree; says what a new service lacks."""
+"""Catalog, protos, import contracts and README agree; says what a new service still lacks."""
 
 import re
 import tomllib
@@ -30,8 +30,10 @@ def lacking(service: str) -> list[str]:
     )
     if f"billplane.{service}" not in independent["modules"]:
         steps.append(f'add "billplane.{service}" to the independence contract in pyproject.toml')
-    for peer in _called(service) - set(app.depends_on) - {"identity"}:
-        steps.append(f'add "{peer}" to depends_on in services/billplane/{service}/app.py')
+    steps += [
+        f'add "{peer}" to depends_on in services/billplane/{service}/app.py'
+        for peer in sorted(_called(service) - set(app.depends_on) - {"identity"})
+    ]
     return steps
 
 

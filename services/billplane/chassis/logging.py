@@ -14,11 +14,9 @@ trace_id: ContextVar[str] = ContextVar("trace_id", default="")
 
 def configure(level: str = "INFO", form: str = "json") -> None:
     """Set up logging for the process."""
-    renderer: Any = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
-        if form == "console"
-        else structlog.processors.JSONRenderer(ensure_ascii=False)
-    )
+    renderer: Any = structlog.processors.JSONRenderer(ensure_ascii=False)
+    if form == "console":
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
