@@ -1,0 +1,175 @@
+"""One of everything that a tenant can own, under names that are the same for every tenant."""
+
+import asyncio
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+
+METER = {
+    "eventType": "api.request",
+    "aggregation": "Sum",
+    "valueProperty": "$.units",
+    "groupBy": [{"name": "region", "property": "$.region"}],
+}
+JANUARY = "starts_at=2026-01-01T00:00:00Z&ends_at=2026-02-01T00:00:00Z"
+
+
+def plan(mark: str) -> dict[str, Any]:
+    """Return a plan's spec that says whose it is."""
+    return {
+        "displayName": mark,
+        "currency": "EUR",
+        "default": True,
+        "interval": {"unit": "Month", "anchor": "Calendar"},
+        "charges": [
+            {"name": "fee", "recurring": {"amount": "10.00", "billed": "InArrears"}},
+            {"name": "api", "usage": {"meter": "api", "model": {"perUnit": {"unitAmount": "1"}}}},
+        ],
+    }
+
+
+@dataclass
+class Estate:
+    """What a tenant owns in one mode; `mark` stands in its free texts, `ids` by path parameter."""
+
+    platform: Any
+    tenant: str
+    mark: str
+    livemode: bool = False
+    ids: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers of the tenant's own requests."""
+        return self.platform.headers(self.tenant, livemode=self.livemode)
+
+    async def send(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
+        """Send a request of the tenant and return the JSON of its answer."""
+        headers = {**self.headers, **options.pop("headers", {})}
+        return await self.platform.request(method, path, json=body, headers=headers, **options)
+
+    async def make(self, path: str, body: Any, expect: int = 201, **options: Any) -> Any:
+        """Create something."""
+        return await self.send("POST", path, body, expect=expect, **options)
+
+    async def fill(self, *, resources: bool = True) -> "Estate":
+        """Create everything; resources only where the tenant's other mode has not made them."""
+        if resources:
+            await self._resources()
+        coupon = await self.make(
+            "/v1/coupons", {"code": "WELCOME", "name": self.mark, "percent": "10"}
+        )
+        customer: dict[str, Any] = {
+            "name": self.mark,
+            "external_id": "ada",
+            "address": {"country": "DE"},
+        }
+        if not self.livemode:
+            clock = await self.make("/v1/test_clocks", {"now": "2026-01-01T00:00:00Z"})
+            customer["test_clock_id"] = self.ids["clock_id"] = clock["id"]
+        made = await self.make("/v1/customers", customer, headers={"Idempotency-Key": "same"})
+        subscription = await self.make("/v1/subscriptions", {"customer_id": "ada", "plan": "pro"})
+        self.ids |= {
+            "coupon_id": coupon["id"],
+            "customer": made["id"],
+            "customer_id": made["id"],
+            "subscription_id": subscription["id"],
+        }
+        await self._usage()
+        await self._documents(made["id"])
+        return self
+
+    async def _resources(self) -> None:
+        meter = await self.make("/v1/meters", {"name": "api", "spec": METER})
+        made = await self.make("/v1/plans", {"name": "pro", "spec": plan(self.mark)})
+        rates = [{"quote": "USD", "rate": "1.1", "asOf": "2026-01-01"}]
+        spec = {"base": "EUR", "currencies": ["USD"], "source": {"static": {"rates": rates}}}
+        feed = await self.make("/v1/exchange_rate_feeds", {"name": "manual", "spec": spec})
+        await self.make("/v1/exchange_rate_feeds/manual:refresh", {}, 200)
+        rule = {"country": "DE", "rate": "0.5", "valid_from": "2020-01-01", "label": self.mark}
+        made_rule = await self.make("/v1/tax_rules", rule)
+        await self.send("PUT", "/v1/tax_settings", {"country": "DE"}, expect=200)
+        seller = {"name": self.mark, "address": {"country": "DE"}}
+        settings = {"seller": seller, "prefix": "INV-", "payment_terms_days": 14}
+        await self.send("PUT", "/v1/invoice_settings", settings, expect=200)
+        self.ids |= {
+            "meter": meter["id"],
+            "plan": made["id"],
+            "feed": feed["id"],
+            "rule_id": made_rule["id"],
+        }
+
+    async def _usage(self) -> None:
+        event = {"type": "api.request", "source": "tests", "id": "e-1", "subject": "ada"}
+        event |= {"data": {"units": 5, "region": self.mark}}
+        if not self.livemode:
+            event["time"] = "2026-01-15T12:00:00Z"
+        taken = await self.make("/v1/usage_events", event, 202)
+        assert taken["results"][0]["status"] == "accepted"
+
+    async def _documents(self, customer_id: str) -> None:
+        lines = [{"description": self.mark, "unit_amount": "10.00"}]
+        body = {"customer_id": customer_id, "currency_code": "EUR", "lines": lines}
+        invoice = await self.make(
+            "/v1/invoices",
+            {**body, "coupon_codes": ["WELCOME"]},
+            headers={"Idempotency-Key": "same"},
+        )
+        await self.make(f"/v1/invoices/{invoice['id']}:finalize", None, 200)
+        draft = await self.make("/v1/invoices", body)
+        calculation = {
+            "customer": {"country": "DE"},
+            "currency_code": "EUR",
+            "lines": [{"line_id": "1", "amount_minor": 100}],
+            "reference": self.mark,
+        }
+        calculated = await self.make("/v1/tax_calculations", calculation)
+        run = await self.make("/v1/billing_runs", {"customer_ids": ["ada"]}, 202)
+        self.ids |= {
+            "invoice_id": invoice["id"],
+            "draft_id": draft["id"],
+            "calculation_id": calculated["id"],
+            "run_id": run["id"],
+        }
+        while run["state"] == "running":
+            await asyncio.sleep(0.05)
+            run = await self.send("GET", f"/v1/billing_runs/{run['id']}")
+
+    async def stored(self) -> dict[str, str]:
+        """Return a digest of every row of the tenant and mode, by table.
+
+        Left out are the rows that say when something was asked, and not what is so.
+        """
+        return await digests(
+            self.platform.stores.admin_url,
+            "tenant_id = $1 AND coalesce(to_jsonb(t)->>'livemode', $2) = $2",
+            self.tenant,
+            str(self.livemode).lower(),
+        )
+
+
+PASSING = ("outbox", "inbox", "aggregate_versions", "idempotency", "alembic_version")
+
+
+async def digests(admin_url: str, where: str = "true", *values: str) -> dict[str, str]:
+    """Return a digest of the rows of every service's tables, messages under way left out."""
+    connection = await asyncpg.connect(admin_url)
+    try:
+        tables = await connection.fetch(
+            "SELECT schemaname || '.' || tablename AS name FROM pg_tables"
+            " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+            " AND NOT tablename = ANY ($1::text[])",
+            list(PASSING),
+        )
+        found = {}
+        for table in tables:
+            rows = await connection.fetch(
+                f"SELECT t::text AS row FROM {table['name']} t WHERE {where} ORDER BY 1", *values
+            )
+            text = "\n".join(row["row"] for row in rows)
+            found[table["name"]] = f"{len(rows)} {hashlib.sha256(text.encode()).hexdigest()}"
+        return found
+    finally:
+        await connection.close()
