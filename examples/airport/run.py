@@ -152,10 +152,10 @@ def main() -> None:
     api = Api(url, key)
     with (HERE / "customers.yaml").open() as file:
         set_up(api, yaml.safe_load(file))
-    print(f"\nImporting {count:,} departures of January 2013")
+    print(f"\nImporting {count:,} departures of January 2013", flush=True)
     billplane("usage", "import", str(events), env=env)
     bill(api)
-    print("\nInvoices of January 2013")
+    print("\nInvoices of January 2013", flush=True)
     billplane("invoice", "list", "--limit", "50", env=env)
     print(f"""
 Running:  {url}  (API reference at {url}/docs)

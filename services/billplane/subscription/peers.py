@@ -9,8 +9,8 @@ from typing import TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from billplane.chassis.auth import Principal
-from billplane.chassis.database import ReadTransaction
+from billplane.chassis.auth import Principal, service_principal
+from billplane.chassis.call import Call
 from billplane.chassis.rpc import to_timestamp
 from billplane.chassis.runtime import Runtime
 from billplane.protos.exchange_rate.v1 import exchange_rate_pb2, exchange_rate_pb2_grpc
@@ -181,6 +181,8 @@ class Peers:
         )
 
 
-def peers_of(tx: ReadTransaction) -> Peers:
-    """Return the peers as the transaction's caller sees them; ask before the first write."""
-    return Peers(tx.runtime, tx.principal, tx.request_id)
+def peers_of(call: Call) -> Peers:
+    """Return the peers as this service sees them, for the caller's tenant and mode."""
+    caller = call.principal
+    own = service_principal(call.runtime.name, caller.tenant_id, caller.livemode)
+    return Peers(call.runtime, own, call.request_id)

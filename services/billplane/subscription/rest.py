@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import Response
 
 from billplane.chassis.events.envelope import payload_of
-from billplane.chassis.rest import Caller, Here, PageQuery, Reader, Writer, listing, router
+from billplane.chassis.rest import Caller, Here, PageQuery, Reader, Steps, Writer, listing, router
 from billplane.subscription import schemas
 from billplane.subscription.models import BillingRunRow, CustomerRow, SubscriptionRow, TestClockRow
 from billplane.subscription.service import billing, clocks, customers, runs, subscriptions
@@ -58,11 +58,11 @@ async def delete_customer(customer: str, tx: Writer) -> None:
 
 @rest.post("/v1/subscriptions", status_code=201)
 async def create_subscription(
-    body: schemas.SubscriptionBody, tx: Writer, response: Response
+    body: schemas.SubscriptionBody, call: Steps, response: Response
 ) -> schemas.Subscription:
     """Subscribe a customer to a plan."""
     row = await subscriptions.create_subscription(
-        tx,
+        call,
         customer_id=body.customer_id,
         plan=body.plan,
         starts_at=body.starts_at,

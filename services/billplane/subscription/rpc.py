@@ -2,7 +2,7 @@
 
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.rest import Page, parse_body
-from billplane.chassis.rpc import Rpc, from_timestamp, to_timestamp
+from billplane.chassis.rpc import Call, Rpc, from_timestamp, to_timestamp
 from billplane.protos.subscription.v1 import subscription_pb2 as pb
 from billplane.subscription.models import BillingRunRow, CustomerRow, SubscriptionRow
 from billplane.subscription.schemas import CustomerBody
@@ -42,13 +42,13 @@ async def ListCustomers(
     )
 
 
-@rpc.write
+@rpc.steps
 async def CreateSubscription(
-    tx: Transaction, request: pb.CreateSubscriptionRequest
+    call: Call, request: pb.CreateSubscriptionRequest
 ) -> pb.CreateSubscriptionResponse:
     """Subscribe a customer to a plan."""
     row = await subscriptions.create_subscription(
-        tx,
+        call,
         customer_id=request.customer_id,
         plan=request.plan,
         starts_at=from_timestamp(request, "starts_at"),

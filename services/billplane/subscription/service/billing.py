@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from billplane.chassis import logging
-from billplane.chassis.auth import Principal
+from billplane.chassis.auth import Principal, service_principal
 from billplane.chassis.faults import faultpoint, register
 from billplane.chassis.rpc import to_timestamp
 from billplane.chassis.runtime import Runtime
@@ -92,8 +92,9 @@ async def preview(
     Raises: SubscriptionNotFound, ScopeMissing, whatever the peers refuse.
     """
     principal.require("subscriptions:read")
-    work = await _load(runtime, principal, subscription_id, request_id)
-    peers = Peers(runtime, principal, request_id)
+    own = service_principal(runtime.name, principal.tenant_id, principal.livemode)
+    work = await _load(runtime, own, subscription_id, request_id)
+    peers = Peers(runtime, own, request_id)
     await peers.flush_usage(work.now)
     request = await _document(peers, work, request_id, advance_only=False)
     return await peers.preview_invoice(request)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from billplane.chassis import ids
+from billplane.chassis.call import Call
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.errors import FieldError, Invalid
 from billplane.chassis.rest import Page
@@ -40,7 +41,7 @@ class CurrentPeriod:
 
 
 async def create_subscription(
-    tx: Transaction,
+    call: Call,
     *,
     customer_id: str,
     plan: str,
@@ -53,15 +54,16 @@ async def create_subscription(
     Raises: CustomerNotFound, PlanArchived, CurrencyNotPriced, Invalid, the plan's errors.
     Idempotent by: the request id.
     """
-    tx.authorize("subscriptions:write")
-    customer = await repository.customer(tx, customer_id)
-    if customer is None:
-        raise CustomerNotFound(f"there is no customer {customer_id}", field="/customer_id")
-    found = await peers_of(tx).plan(plan)
+    call.principal.require("subscriptions:write")
+    async with call.reading() as reading:
+        customer = await repository.customer(reading, customer_id)
+        if customer is None:
+            raise CustomerNotFound(f"there is no customer {customer_id}", field="/customer_id")
+        now = await repository.now_of(reading, customer.test_clock_id)
+    found = await peers_of(call).plan(plan)
     if found.state == "archived":
         raise PlanArchived(f"the plan {found.name} is no longer sold", field="/plan")
     check_priced(found.spec, customer.currency_code)
-    now = await repository.now_of(tx, customer.test_clock_id)
     starts = starts_at or now
     if starts < now - START_BACK:
         detail = "starts_at may lie at most 400 days back"
@@ -69,6 +71,7 @@ async def create_subscription(
     spec = found.spec
     billing_starts = starts + (parse_duration(spec.trial) if spec.trial else timedelta(0))
     period = domain.period_at(spec.interval, billing_starts, billing_starts)
+    tx = await call.last()
     row = SubscriptionRow(
         tenant_id=tx.tenant_id,
         id=ids.new("sub"),
