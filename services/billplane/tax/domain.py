@@ -1,11 +1,11 @@
 """Rules of tax: which rate applies, and how it is computed and rounded."""
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 
 from stdnum.eu import vat
@@ -152,6 +152,11 @@ def shipped_rules() -> tuple[Rule, ...]:
     return tuple(rules)
 
 
+def iso_country(code: str) -> str:
+    """Return a country's code in ISO 3166-1, which writes GR where VAT numbers write EL."""
+    return _GREECE.get(code, code)
+
+
 @cache
 def member_states() -> frozenset[str]:
     """Return the countries of the shipped table."""
@@ -163,7 +168,7 @@ def eu_vat_country(tax_ids: Iterable[tuple[str, str]]) -> str | None:
     for kind, value in tax_ids:
         compact = value.replace(" ", "").replace("-", "").replace(".", "").upper()
         if kind == "eu_vat" and vat.is_valid(compact):
-            return _GREECE.get(compact[:2], compact[:2])
+            return iso_country(compact[:2])
     return None
 
 
@@ -286,11 +291,9 @@ def calculate(
         base = sum(line.amount_minor for line in pool)
         with exactly():
             exact = base * rule.rate
-        amount = _round(exact, currency)
-        _add(groups, key, rule, first, base, amount, exact)
-        for line, share in zip(
-            pool, allocate(amount, [abs(line.amount_minor) for line in pool]), strict=True
-        ):
+        shares = _shares(pool, partial(_exclusive_tax, rate=rule.rate, currency=currency))
+        _add(groups, key, rule, first, base, sum(shares), exact)
+        for line, share in zip(pool, shares, strict=True):
             tax[line.line_id] += share
     return Calculation(
         lines=tuple(
@@ -321,10 +324,9 @@ def _tax_inclusive(
     with exactly():
         total_rate = sum((rule.rate for rule in rules), Decimal(0))
         exact_net = gross / (1 + total_rate)
-    amount = gross - _round(exact_net, currency)
-    for line, share in zip(
-        pool, allocate(amount, [abs(line.amount_minor) for line in pool]), strict=True
-    ):
+    shares = _shares(pool, partial(_inclusive_tax, rate=total_rate, currency=currency))
+    amount = sum(shares)
+    for line, share in zip(pool, shares, strict=True):
         tax[line.line_id] += share
         net[line.line_id] -= share
     weights = [int(rule.rate * 10**8) for rule in rules]
@@ -332,6 +334,29 @@ def _tax_inclusive(
         with exactly():
             exact = exact_net * rule.rate
         _add(groups, key, rule, pool[0], gross - amount, part, exact)
+
+
+def _exclusive_tax(base_minor: int, *, rate: Decimal, currency: CurrencyCode) -> int:
+    with exactly():
+        return _round(base_minor * rate, currency)
+
+
+def _inclusive_tax(gross_minor: int, *, rate: Decimal, currency: CurrencyCode) -> int:
+    with exactly():
+        return gross_minor - _round(gross_minor / (1 + rate), currency)
+
+
+def _shares(pool: Sequence[Line], tax_of: Callable[[int], int]) -> list[int]:
+    """Allocate the tax of a group to its lines; a credit never bears tax of the other sign.
+
+    Shape: one share per line; they sum to the tax of the lines' sum.
+    """
+    amounts = [line.amount_minor for line in pool]
+    # Rounding is monotone, so neither part changes its sign.
+    charged = tax_of(sum(amount for amount in amounts if amount > 0))
+    charges = allocate(charged, [max(amount, 0) for amount in amounts])
+    repaid = allocate(tax_of(sum(amounts)) - charged, [max(-amount, 0) for amount in amounts])
+    return [charge + back for charge, back in zip(charges, repaid, strict=True)]
 
 
 def _add(

@@ -1,7 +1,7 @@
 """Use cases of tax."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -10,7 +10,7 @@ from billplane.chassis import ids
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.errors import FieldError, Invalid
 from billplane.chassis.rest import Page
-from billplane.money import CurrencyCode
+from billplane.money import MINOR_MAX, AmountOutOfRange, CurrencyCode, check_minor
 from billplane.protos.tax.v1.events_pb2 import TaxCalculated
 from billplane.tax import domain, repository
 from billplane.tax.errors import TaxCalculationNotFound, TaxRuleNotFound, TaxRuleShipped
@@ -44,9 +44,14 @@ async def calculate_tax(
     """
     tx.authorize("taxes:read")
     _check(lines)
+    buyer = replace(buyer, country=domain.iso_country(buyer.country))
     own = await repository.own_rules(tx, buyer.country)
     seller = await repository.seller_country(tx)
-    calculation = domain.calculate(buyer, lines, currency, own, seller)
+    try:
+        calculation = domain.calculate(buyer, lines, currency, own, seller)
+        check_minor(calculation.net_minor + calculation.tax_minor)
+    except AmountOutOfRange as error:
+        raise Invalid([FieldError("/lines", "AMOUNT_OUT_OF_RANGE", str(error))]) from None
     return Result("", currency, reference, calculation, tx.now)
 
 
@@ -148,7 +153,7 @@ async def create_rule(tx: Transaction, rule: domain.Rule) -> domain.Rule:
     row = TaxRuleRow(
         tenant_id=tx.tenant_id,
         id=ids.new("txr"),
-        country=rule.country,
+        country=domain.iso_country(rule.country),
         region=rule.region,
         postal_prefix=rule.postal_prefix,
         category=rule.category,
@@ -189,6 +194,7 @@ async def get_settings(tx: ReadTransaction) -> str:
 async def set_settings(tx: Transaction, country: str) -> str:
     """Store the country that the tenant is established in: no reverse charge within it."""
     tx.authorize("taxes:write")
+    country = domain.iso_country(country)
     await repository.set_seller_country(tx, country)
     return country
 
@@ -204,6 +210,10 @@ def _check(lines: Sequence[domain.Line]) -> None:
                 FieldError(f"/lines/{index}/line_id", "LINE_ID_REPEATED", "line ids must differ")
             )
         seen.add(line.line_id)
+        if abs(line.amount_minor) > MINOR_MAX:
+            field = f"/lines/{index}/amount_minor"
+            detail = f"an amount must lie within ±{MINOR_MAX} minor units"
+            errors.append(FieldError(field, "AMOUNT_OUT_OF_RANGE", detail))
     if errors:
         raise Invalid(errors)
 
