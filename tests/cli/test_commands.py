@@ -204,16 +204,15 @@ def test_a_test_clock_is_made_and_moved(platform: Platform, run: Run) -> None:
 
 def test_a_quote_shows_its_lines_and_total(platform: Platform, run: Run) -> None:
     line = {"charge": "calls", "quantity": "25000", "exact_amount": "30", "amount_minor": 3000}
-    answer = {"plan_id": "pro", "currency_code": "EUR", "total_minor": 3000, "lines": [line]}
+    plan = {"id": "plan_1", "name": "pro", "version": 2}
+    answer = {"plan": plan, "currency_code": "EUR", "total_minor": 3000, "lines": [line]}
     platform.on("POST", "/v1/quotes", Reply(200, answer))
     options = ("--meter", "api_call", "--quantity", "25000", "--dimension", "region=eu")
     result = run("quote", "pro", *options)
     assert "30.00 EUR" in result.out
     assert platform.requests[0].body == {
-        "plan_id": "pro",
-        "meter": "api_call",
-        "quantity": "25000",
-        "dimensions": {"region": "eu"},
+        "plan": "pro",
+        "items": [{"meter": "api_call", "quantity": "25000", "dimensions": {"region": "eu"}}],
     }
 
 

@@ -6,102 +6,30 @@
 import json
 import os
 import random
-import signal
-import subprocess
-import sys
-import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
-from pathlib import Path
 
 import pytest
 
-from tests.fixtures.ports import free_port_offset
+from tests.fixtures.laptop import Laptop, running_laptop
 
 ROUNDS = int(os.environ.get("BILLPLANE_TEST_KILL_ROUNDS", "1"))
 EVENTS = int(os.environ.get("BILLPLANE_TEST_KILL_EVENTS", "15000"))
 SUBSCRIPTIONS = int(os.environ.get("BILLPLANE_TEST_KILL_SUBSCRIPTIONS", "40"))
 BATCH = 100
-# What an answer says to try again; a key that is in use belongs to our own earlier attempt.
-RETRIED = (409, 429, 503, 504)
 VICTIMS = ("platform", "valkey", "postgres", "supervisor")
 MONTH_END = "2026-02-01T00:00:00Z"
 
 
-class Laptop:
-    """A laptop platform of the test's own."""
-
-    def __init__(self, home: Path, offset: int) -> None:
-        self.home = home
-        self.url = f"http://127.0.0.1:{8080 + offset}"
-        self.environment = {
-            **os.environ,
-            "BILLPLANE_HOME": str(home),
-            "BILLPLANE_PORT_OFFSET": str(offset),
-            "BILLPLANE_GATEWAY_WRITES_PER_SECOND": "5000",
-            "BILLPLANE_GATEWAY_READS_PER_SECOND": "5000",
-            "BILLPLANE_GATEWAY_USAGE_EVENTS_PER_SECOND": "1000000",
-        }
-        self.key = ""
-
-    def billplane(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "billplane_cli", *arguments],
-            env=self.environment, capture_output=True, text=True, timeout=120, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def kill(self, name: str) -> None:
-        """Kill -9 one part; a killed supervisor is started again as a person would."""
-        pid = json.loads((self.home / "run" / f"{name}.pid").read_text())["pid"]
-        os.kill(pid, signal.SIGKILL)
-        if name == "supervisor":
-            self.billplane("up")
-
-    def call(self, method: str, path: str, body=None, *, key: str = ""):
-        """Send one request, again and again until it is answered for good."""
-        data = json.dumps(body).encode() if body is not None else None
-        headers = {"Content-Type": "application/json"}
-        if self.key:
-            headers["Authorization"] = f"Bearer {self.key}"
-        if key:
-            headers["Idempotency-Key"] = key
-        deadline = time.monotonic() + 90
-        while True:
-            request = urllib.request.Request(self.url + path, data, headers, method=method)
-            try:
-                with urllib.request.urlopen(request, timeout=20) as answer:
-                    text = answer.read()
-                    return json.loads(text) if text else None
-            except urllib.error.HTTPError as error:
-                said, final = error.read().decode(), error.code not in RETRIED
-            except (OSError, ValueError) as error:
-                said, final = str(error), False
-            assert not final, f"{method} {path}: {said}"
-            assert time.monotonic() < deadline, f"{method} {path}: {said}"
-            time.sleep(0.2)
-
-
 @pytest.fixture(scope="module")
 def laptop():
-    """Run a platform of the test's own and take it down afterwards."""
-    with tempfile.TemporaryDirectory(prefix="billplane-kills-", ignore_cleanup_errors=True) as name:
-        home = Path(name)
-        home.chmod(0o755)
-        laptop = Laptop(home, free_port_offset())
-        laptop.billplane("up")
+    """Run a platform of the test's own with a test key."""
+    with running_laptop() as laptop:
         account = {"email": "kills@example.com", "password": "a-long-password"}
         laptop.call("POST", "/auth/register", account)
         laptop.key = laptop.call("POST", "/auth/login", account)["access_token"]
         laptop.key = laptop.call("POST", "/auth/api_keys", {"name": "kills"})["key"]
         yield laptop
-        for log in ("supervisor", "platform", "operator"):
-            said = (home / "logs" / f"{log}.log").read_text(errors="replace")
-            print(f"--- {log}\n{said[-3000:]}")  # noqa: T201 - pytest shows it on failure
-        laptop.billplane("down")
 
 
 def test_acknowledged_usage_is_counted_once_and_each_period_billed_once(laptop):

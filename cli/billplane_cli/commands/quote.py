@@ -5,6 +5,8 @@ from typing import Annotated, Any
 import typer
 
 from billplane_cli.commands.arguments import pairs
+from billplane_cli.errors import CliError
+from billplane_cli.exit_codes import ExitCode
 from billplane_cli.output import Column, money
 from billplane_cli.session import Session, command
 
@@ -17,11 +19,12 @@ _LINE_COLUMNS = [
     Column("AMOUNT", money("amount_minor"), right=True),
 ]
 _TOTALS = [
-    Column("Plan", "plan_id"),
-    Column("Version", "version"),
+    Column("Plan", "plan.name"),
+    Column("Version", "plan.version"),
     Column("Exact", "exact_amount"),
     Column("Total", money("total_minor")),
-    Column("Rate", "rate_id"),
+    Column("Rate", "rate.rate"),
+    Column("Rate of", "rate.as_of"),
 ]
 
 
@@ -48,14 +51,22 @@ def quote(
     version: Annotated[int | None, typer.Option(min=1, help="Else the newest.")] = None,
 ) -> None:
     """Show what a quantity would cost on a plan, line by line; nothing is stored."""
-    given: dict[str, Any] = {
-        "plan_id": plan,
+    if (meter is None) != (quantity is None):
+        raise CliError(
+            "Give --meter and --quantity together, or neither for the fees alone.",
+            exit_code=ExitCode.USAGE,
+        )
+    item = {
         "meter": meter,
         "quantity": quantity,
         "dimensions": pairs(dimension, "--dimension"),
+    }
+    given: dict[str, Any] = {
+        "plan": plan,
+        "version": version,
         "currency_code": currency,
         "at": at,
-        "version": version,
+        "items": [item] if meter else [],
     }
     body = {name: value for name, value in given.items() if value}
     answer = session.client.post("/v1/quotes", body)
