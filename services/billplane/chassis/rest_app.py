@@ -130,6 +130,9 @@ def _add_error_handlers(api: FastAPI) -> None:
 
     @api.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
+        # FastAPI calls whatever stops the reading of a body malformed.
+        if isinstance(error.__cause__, BillplaneError):
+            return _problem(request, error.__cause__)
         kind = _KIND_OF_STATUS.get(error.status_code, Kind.INVALID_ARGUMENT)
         reason = {404: "ROUTE_NOT_FOUND", 400: "BODY_MALFORMED"}.get(error.status_code, kind.name)
         return _problem(request, PeerError(kind, reason, str(error.detail)))
