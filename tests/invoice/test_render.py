@@ -20,10 +20,12 @@ from billplane.invoice.render import (
     UsageChart,
     UsagePoint,
     render_invoice,
+    term,
     wording,
 )
 from billplane.invoice.render.chart import FULL, chart_view
 from billplane.money import CurrencyCode
+from billplane.tax import domain as tax_domain
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pypdf import PdfReader
@@ -384,3 +386,11 @@ def test_the_document_date_is_the_issue_date() -> None:
     assert reader.metadata.creation_date.date() == date(2013, 1, 31)
     assert reader.metadata.title == "Invoice 2013-000017"
     assert reader.metadata.author == "Skyport Handling GmbH"
+
+
+def test_terms_of_the_platform_are_german_on_german_documents_and_others_stay():
+    assert term("VAT 25.5 %", "de") == "USt 25,5\N{NO-BREAK SPACE}%"
+    assert term("VAT 25.5 %", "en") == "VAT 25.5 %"
+    assert term("month", "de") == "Monat"
+    assert term(tax_domain.REVERSE_CHARGE_NOTE, "de").startswith("Steuerschuldnerschaft")
+    assert term("month of May", "de") == "month of May"

@@ -209,7 +209,7 @@ async def test_live_and_test_invoices_do_not_mix(client):
         ({"metadata": {"card": "4242424242424242"}}, "CARD_NUMBER_REFUSED", "/metadata/card"),
         ({"lines": [{"description": "x", "unit_amount": "5" + "0" * 13}] * 30},
          "AMOUNT_OUT_OF_RANGE", "/lines"),
-        ({"due_on": "soon"}, "FIELD_INVALID", "/due_on"),
+        ({"due_on": "soon"}, "DATE_INVALID", "/due_on"),
     ],
 )  # fmt: skip
 async def test_a_bad_invoice_is_refused_with_its_field(client, values, reason, field):

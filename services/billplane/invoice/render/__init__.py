@@ -18,7 +18,7 @@ from billplane.invoice.render.document import (
     UsagePoint,
 )
 from billplane.invoice.render.page import render_invoice
-from billplane.invoice.render.wording import country_name
+from billplane.invoice.render.wording import country_name, term
 
 __all__ = [
     "Discount",
@@ -35,4 +35,5 @@ __all__ = [
     "UsagePoint",
     "country_name",
     "render_invoice",
+    "term",
 ]

@@ -82,6 +82,22 @@ _GERMAN: Final = {
 
 WORDS: Final[dict[Locale, dict[str, str]]] = {"en": _ENGLISH, "de": _GERMAN}
 
+# What the platform itself writes into lines, taxes and notes; a tenant's own words stay.
+_GERMAN_TERMS: Final = {
+    "month": "Monat",
+    "year": "Jahr",
+    "week": "Woche",
+    "day": "Tag",
+    "Minimum commitment": "Mindestumsatz",
+    "Maximum charge": "Höchstbetrag",
+    "Reverse charge": "Steuerschuldnerschaft des Leistungsempfängers",
+    "Outside the scope of VAT": "Nicht steuerbar",
+    "Reverse charge: VAT to be accounted for by the recipient (Article 196 of Directive"
+    " 2006/112/EC).": "Steuerschuldnerschaft des Leistungsempfängers (Artikel 196 der Richtlinie"
+    " 2006/112/EG).",
+}
+_VAT_LABEL: Final = re.compile(r"VAT ([0-9.]+) %")
+
 _MINUS: Final = "\N{MINUS SIGN}"
 _NO_BREAK: Final = "\N{NO-BREAK SPACE}"
 _VAT_ID: Final = re.compile(r"^[A-Z]{2}[0-9A-Z]{2,13}$")
@@ -102,6 +118,19 @@ def plain(value: str) -> str:
 def _breakable(word: re.Match[str]) -> str:
     letters = word.group()
     return _ZERO_WIDTH_SPACE.join(letters[at : at + 12] for at in range(0, len(letters), 12))
+
+
+def term(text: str, locale: Locale) -> str:
+    """Put a term of the platform into the document's language; other text stays.
+
+    Source: § 14a (5) UStG for the wording of reverse charge.
+    """
+    if locale != "de":
+        return text
+    label = _VAT_LABEL.fullmatch(text)
+    if label is not None:
+        return f"USt {label.group(1).replace('.', ',')}{_NO_BREAK}%"
+    return _GERMAN_TERMS.get(text, text)
 
 
 def country_name(code: str, locale: Locale) -> str:

@@ -88,10 +88,10 @@ async def to_document(
         period=_period(row),
         lines=tuple(
             render.Line(
-                description=line.description,
+                description=render.term(line.description, locale),
                 amount_minor=line.amount_minor,
                 quantity=line.quantity,
-                unit=line.unit,
+                unit=render.term(line.unit, locale),
                 unit_amount=line.unit_amount,
                 tax_rate=line.tax_rate,
             )
@@ -101,10 +101,16 @@ async def to_document(
         discounts=tuple(
             render.Discount(item.description, -item.amount_minor) for item in held.discounts
         ),
-        taxes=tuple(render.Tax(item.label, item.base_minor, item.tax_minor) for item in held.taxes),
+        taxes=tuple(
+            render.Tax(render.term(item.label, locale), item.base_minor, item.tax_minor)
+            for item in held.taxes
+        ),
         total_minor=row.total_minor,
         exchange=_exchange(row),
-        notes=(*row.notes, *([seller.footer] if seller.footer else ())),
+        notes=(
+            *(render.term(note, locale) for note in row.notes),
+            *([seller.footer] if seller.footer else ()),
+        ),
         usage=_usage(pricing.chart_of(row)),
     )
 
