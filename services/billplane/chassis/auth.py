@@ -121,7 +121,13 @@ class InternalTokens:
     def mint(self, principal: Principal) -> str:
         """Return a token for a principal; one every 30 seconds is enough."""
         now = time.time()
-        key = (principal.subject, principal.tenant_id, principal.livemode, principal.scopes)
+        key = (
+            principal.subject,
+            principal.tenant_id,
+            principal.livemode,
+            principal.scopes,
+            principal.unlimited,
+        )
         held = self._minted.get(key)
         if held is not None and held[1] > now:
             return held[0]
@@ -246,7 +252,8 @@ class Authenticator:
     async def _user(self, token: str, kid: str, livemode: bool) -> Principal:
         if kid not in self._known and time.monotonic() - self._asked_at > 5:
             self._asked_at = time.monotonic()
-            self._known = await self._user_keys()
+            # While identity is away the keys it named before stand.
+            self._known = await self._user_keys() or self._known
         if kid not in self._known:
             raise CredentialInvalid("the token was signed by an unknown key")
         claims = _decode(token, self._known[kid], USER_AUDIENCE, ["tenant_id", "role"])

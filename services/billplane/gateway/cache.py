@@ -1,20 +1,19 @@
 """Every Redis command of the gateway: rate limits by GCRA, leased in chunks."""
 
 import time
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from billplane.chassis import logging
-from billplane.chassis.errors import RateLimited
-from billplane.gateway.domain import Lease, Limit
+from billplane.gateway.domain import LEASE_SECONDS, Bucket, Lease, Limit
 
 _log = logging.get("gateway")
 
-LEASE_SECONDS = 1.0
+KEPT_MAX = 10_000
 
-# Generic cell rate algorithm: one number a key, the time at which the bucket would be full again.
-# Grants as much of what is wanted as the burst allows. Source: ITU-T I.371, annex A.
+# domain.Bucket for all processes, by the clock of Redis.
 _GCRA = """
 local now = redis.call('TIME')
 local at = now[1] + now[2] / 1000000
@@ -27,7 +26,7 @@ if granted > 0 then
   local lasts = math.ceil((full - at) * 1000) + 1000
   redis.call('SET', KEYS[1], string.format('%.6f', full), 'PX', lasts)
 end
-return {granted, math.max(0, room - granted), tostring(math.max(0, full - at)), tostring(interval)}
+return {granted, math.max(0, room - granted), tostring(math.max(0, full - at))}
 """
 
 
@@ -37,31 +36,23 @@ class Limiter:
     def __init__(self, redis: "Redis") -> None:
         self._script = redis.register_script(_GCRA)
         self._leases: dict[tuple[str, str], Lease] = {}
+        self._local: dict[tuple[str, str], Bucket] = {}
 
-    async def take(self, who: str, limit: Limit, count: int = 1) -> Lease:
-        """Let `count` calls through.
-
-        Raises: RateLimited with the time to wait.
-        """
+    async def take(self, who: str, limit: Limit, count: int = 1) -> tuple[Lease, bool]:
+        """Return the lease in force and whether it lets `count` calls through."""
         key = (who, limit.name)
-        lease = self._leases.get(key)
+        held = self._leases.get(key)
         now = time.monotonic()
-        if lease is not None and lease.take(count, now):
-            return lease
-        left = lease.left if lease is not None and now < lease.until else 0
-        lease = await self._lease(who, limit, max(limit.chunk, count - left))
+        if held is not None and held.take(count, now):
+            return held, True
+        left = held.left if held is not None else 0
+        if held is not None and now >= held.until:
+            left = min(left, 0)  # what a lease has left ends with it, what it owes does not
+        lease = await self._lease(key, limit, max(limit.chunk, count - left))
         lease.left += left
-        if len(self._leases) > 10_000:
-            self._leases.clear()
+        _trim(self._leases)
         self._leases[key] = lease
-        if not lease.take(count, time.monotonic()):
-            seconds = max(1, round(limit.period_seconds * count / limit.rate))
-            raise RateLimited(
-                f"more than {limit.rate} {limit.name} in {limit.period_seconds} s",
-                retry_after_seconds=seconds,
-                metadata={"limit": limit.rate, "class": limit.name},
-            )
-        return lease
+        return lease, lease.take(count, time.monotonic())
 
     def charge(self, who: str, limit: Limit, count: int) -> None:
         """Count calls that turned out to be several: the next ones wait for them."""
@@ -69,14 +60,20 @@ class Limiter:
         if lease is not None:
             lease.left -= count
 
-    async def _lease(self, who: str, limit: Limit, wanted: int) -> Lease:
+    async def _lease(self, key: tuple[str, str], limit: Limit, wanted: int) -> Lease:
+        who, name = key
         now = time.monotonic()
         try:
-            granted, remaining, reset, _ = await self._script(
-                keys=[f"gateway:limit:{limit.name}:{who}"],
-                args=[limit.period_seconds / limit.rate, limit.burst, wanted],
+            granted, remaining, reset = await self._script(
+                keys=[f"gateway:limit:{name}:{who}"], args=[limit.interval, limit.burst, wanted]
             )
         except (RedisError, OSError) as error:
             _log.warning("limit_is_local", error=str(error))
-            return Lease(limit.rate, now + LEASE_SECONDS, limit.rate, LEASE_SECONDS)
+            _trim(self._local)
+            return self._local.setdefault(key, Bucket()).lease(limit, wanted, now)
         return Lease(int(granted), now + LEASE_SECONDS, int(remaining), float(reset))
+
+
+def _trim(held: dict[tuple[str, str], Any]) -> None:
+    if len(held) > KEPT_MAX:
+        held.clear()

@@ -1,6 +1,9 @@
 """Rate limits: how many calls are left, as a pure rule."""
 
+import math
 from dataclasses import dataclass
+
+LEASE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +19,11 @@ class Limit:
     def chunk(self) -> int:
         """How many calls one lease covers: a tenth of a second's worth, at least one."""
         return max(1, self.rate // 10)
+
+    @property
+    def interval(self) -> float:
+        """Seconds after which one more call is allowed."""
+        return self.period_seconds / self.rate
 
 
 @dataclass(slots=True)
@@ -33,3 +41,26 @@ class Lease:
             return False
         self.left -= count
         return True
+
+    def waits(self, limit: Limit, count: int) -> int:
+        """Return the seconds after which `count` calls will be let through, at least one."""
+        missing = (count - self.left - limit.burst) * limit.interval + self.reset_seconds
+        return max(1, math.ceil(missing))
+
+
+@dataclass(slots=True)
+class Bucket:
+    """The generic cell rate algorithm: one number, the time at which the bucket is full again.
+
+    Source: ITU-T I.371, annex A.
+    """
+
+    full_at: float = 0.0
+
+    def lease(self, limit: Limit, wanted: int, now: float) -> Lease:
+        """Grant as much of what is wanted as the burst allows."""
+        full_at = max(self.full_at, now)
+        room = math.floor((now - full_at) / limit.interval + limit.burst + 1e-6)
+        granted = max(0, min(wanted, room))
+        self.full_at = full_at + granted * limit.interval
+        return Lease(granted, now + LEASE_SECONDS, room - granted, self.full_at - now)

@@ -7,11 +7,12 @@ from importlib import resources
 from typing import Any
 
 import aiohttp
+from yarl import URL
 
 from billplane.chassis import logging
 from billplane.chassis.app import Asgi, Route
 from billplane.chassis.auth import Principal
-from billplane.chassis.errors import BillplaneError, CredentialMissing
+from billplane.chassis.errors import BillplaneError, CredentialMissing, RateLimited
 from billplane.chassis.middleware import (
     Answer,
     Limited,
@@ -39,6 +40,9 @@ _log = logging.get("gateway")
 EVENTS_HEADER = b"x-billplane-events"
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "host"}
+)
+_EXPOSED = (
+    b"location, retry-after, x-request-id, ratelimit-limit, ratelimit-remaining, ratelimit-reset"
 )
 # The last three are what an estimate reads of others; no path of theirs takes the demo tenant.
 _DEMO_SCOPES = frozenset(
@@ -74,7 +78,7 @@ class Edge:
         """Answer one request."""
         headers: dict[bytes, bytes] = dict(scope["headers"])
         request_id = request_id_of(headers)
-        answer = Answer(send, request_id)
+        answer = _Door(self, send, request_id, headers)
         path = scope["path"]
         try:
             if is_open(path):
@@ -85,8 +89,7 @@ class Edge:
             route, service = self._route(path)
             check_length(headers, self._settings.body_limit_bytes)
             principal = await self._principal(route, headers)
-            lease = await self._limit(scope, route, principal)
-            answer = _Door(self, send, request_id, headers, lease, route, principal)
+            await self._limit(answer, scope, route, principal)
             await self._forward(scope, receive, answer, service, principal, request_id)
         except BillplaneError as error:
             if not answer.status:
@@ -138,25 +141,35 @@ class Edge:
         return Principal("key:demo", tenant, livemode=False, scopes=_DEMO_SCOPES)
 
     async def _limit(
-        self, scope: Any, route: Route, principal: Principal | None
-    ) -> tuple[Limit, Lease] | None:
+        self, answer: "_Door", scope: Any, route: Route, principal: Principal | None
+    ) -> None:
+        """Let the call through and tell the answer what is left.
+
+        Raises: RateLimited with the time to wait.
+        """
         if route.limit == "none" or (principal is not None and principal.unlimited):
-            return None
+            return
         if principal is None:
             client = scope.get("client") or ("",)
             who, limit = str(client[0]), self._limits["login"]
         else:
-            who = f"{principal.tenant_id}:{'live' if principal.livemode else 'test'}"
+            who = _account(principal)
             name: str = route.limit
             if name in ("read_write", "login"):
                 name = "read" if scope["method"] in ("GET", "HEAD", "OPTIONS") else "write"
             limit = self._limits[name]
-        return limit, await self._limiter.take(who, limit)
+        lease, allowed = await self._limiter.take(who, limit)
+        answer.limited = (who, limit, lease)
+        if not allowed:
+            raise RateLimited(
+                f"more than {limit.rate} {limit.name} in {limit.period_seconds} s",
+                retry_after_seconds=lease.waits(limit, 1),
+                metadata={"limit": limit.rate, "class": limit.name},
+            )
 
-    def charge(self, limit: Limit, principal: Principal | None, events: int) -> None:
+    def charge(self, who: str, limit: Limit, events: int) -> None:
         """Count the further events that one request carried."""
-        if principal is not None and events > 1:
-            who = f"{principal.tenant_id}:{'live' if principal.livemode else 'test'}"
+        if events > 1:
             self._limiter.charge(who, limit, events - 1)
 
     async def _forward(
@@ -196,8 +209,9 @@ class Edge:
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         host = service.replace("_", "-")
-        query = scope.get("query_string", b"").decode("latin-1")
-        url = f"http://{host}:{self._settings.upstream_port}{scope['path']}"
+        # As the client wrote it: decoded, %3F would begin a query and %2F a part of the path.
+        target = b"?".join(filter(None, (scope["raw_path"], scope["query_string"])))
+        url = f"http://{host}:{self._settings.upstream_port}{target.decode('latin-1')}"
         names = [
             (name.decode("latin-1"), value.decode("latin-1"))
             for name, value in headers
@@ -206,9 +220,9 @@ class Edge:
         try:
             async with self._http.request(
                 scope["method"],
-                url + (f"?{query}" if query else ""),
+                URL(url, encoded=True),
                 headers=names,
-                data=_body(receive),
+                data=_body(receive) if _has_body(headers) else None,
                 allow_redirects=False,
             ) as upstream:
                 await send(
@@ -227,7 +241,9 @@ class Edge:
                 await send({"type": "http.response.body", "body": b""})
         except TimeoutError:
             raise UpstreamTimeout(f"{service} did not answer in time") from None
-        except aiohttp.ClientConnectionError:
+        except aiohttp.ClientConnectionError as error:
+            if isinstance(error.__cause__, BillplaneError):  # the body was refused on its way
+                raise error.__cause__ from None
             raise UpstreamUnavailable(
                 f"{service} cannot be reached", retry_after_seconds=1
             ) from None
@@ -238,7 +254,6 @@ class Edge:
         if scope["method"] != "OPTIONS" or asked is None:
             return False
         allowed = [
-            *self.cors(headers),
             (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE"),
             (
                 b"access-control-allow-headers",
@@ -256,7 +271,11 @@ class Edge:
         allowed = self._settings.cors_origins
         if origin is None or ("*" not in allowed and origin.decode("latin-1") not in allowed):
             return []
-        return [(b"access-control-allow-origin", origin), (b"vary", b"Origin")]
+        return [
+            (b"access-control-allow-origin", origin),
+            (b"access-control-expose-headers", _EXPOSED),
+            (b"vary", b"Origin"),
+        ]
 
     def prepare_soon(self) -> None:
         """Make the demo tenant as soon as identity answers."""
@@ -279,32 +298,19 @@ class Edge:
 class _Door(Answer):
     """Adds the limit's and CORS' headers, and takes internal ones away."""
 
-    def __init__(
-        self,
-        edge: Edge,
-        send: Any,
-        request_id: str,
-        headers: dict[bytes, bytes],
-        lease: tuple[Limit, Lease] | None,
-        route: Route,
-        principal: Principal | None,
-    ) -> None:
+    def __init__(self, edge: Edge, send: Any, request_id: str, headers: dict[bytes, bytes]) -> None:
         super().__init__(send, request_id)
         self._edge = edge
         self._asked = headers
-        self._lease = lease
-        self._route = route
-        self._principal = principal
+        self.limited: tuple[str, Limit, Lease] | None = None
 
     async def __call__(self, message: Any) -> None:
         if message["type"] == "http.response.start":
-            headers = list(message.get("headers", ()))
-            if self._lease is not None:
-                limit, lease = self._lease
-                if self._route.limit == "usage":
-                    events = dict(headers).get(EVENTS_HEADER, b"1")
-                    headers = [item for item in headers if item[0] != EVENTS_HEADER]
-                    self._edge.charge(limit, self._principal, int(events))
+            given = list(message.get("headers", ()))
+            headers = [item for item in given if item[0] != EVENTS_HEADER]
+            if self.limited is not None:
+                who, limit, lease = self.limited
+                self._edge.charge(who, limit, int(dict(given).get(EVENTS_HEADER, b"1")))
                 headers += [
                     (b"ratelimit-limit", str(limit.rate).encode()),
                     (b"ratelimit-remaining", str(max(0, lease.left + lease.remaining)).encode()),
@@ -313,6 +319,14 @@ class _Door(Answer):
             headers += self._edge.cors(self._asked)
             message = {**message, "headers": headers}
         await super().__call__(message)
+
+
+def _account(principal: Principal) -> str:
+    return f"{principal.tenant_id}:{'live' if principal.livemode else 'test'}"
+
+
+def _has_body(headers: list[Any]) -> bool:
+    return any(name in (b"content-length", b"transfer-encoding") for name, _ in headers)
 
 
 async def _body(receive: Any) -> Any:
