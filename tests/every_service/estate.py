@@ -159,7 +159,7 @@ async def digests(admin_url: str, where: str = "true", *values: str) -> dict[str
     try:
         tables = await connection.fetch(
             "SELECT schemaname || '.' || tablename AS name FROM pg_tables"
-            " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+            " WHERE schemaname !~ '^(pg_|information_schema$)'"
             " AND NOT tablename = ANY ($1::text[])",
             list(PASSING),
         )

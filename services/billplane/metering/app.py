@@ -6,7 +6,7 @@ from importlib import resources
 from billplane.chassis.app import Route, ServiceApp
 from billplane.chassis.runtime import Runtime
 from billplane.metering.ingest import routes
-from billplane.metering.invariants import counts_equal_events
+from billplane.metering.invariants import records_equal_events
 from billplane.metering.jobs import jobs
 from billplane.metering.rest import rest
 from billplane.metering.rpc import rpc
@@ -29,7 +29,7 @@ class State:
 
     async def close(self) -> None:
         """Leave nothing that was acknowledged to the next start."""
-        await self.flusher.flush()
+        await self.flusher.close()
 
 
 async def start_metering(runtime: Runtime) -> State:
@@ -53,11 +53,11 @@ app = ServiceApp(
         Route("/api/v1/billing", demo=True),
     ],
     jobs=jobs,
-    invariants=[counts_equal_events],
+    invariants=[records_equal_events],
     depends_on=["pricing", "subscription"],
     asgi=routes,
     start=start_metering,
-    finders=["meters_of"],
-    batch_writers=["store_usage"],
+    finders=["unknown_subjects"],
+    batch_writers=["prepare_incoming", "store_incoming"],
     extra={"openapi": OPENAPI},
 )

@@ -1,12 +1,12 @@
 """Rules of usage: what an event must be, what a meter reads from it."""
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from hashlib import blake2b
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -20,10 +20,18 @@ LIVE_BACK, LIVE_AHEAD = timedelta(days=400), timedelta(hours=1)
 TEST_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 TEST_LAST = datetime(2101, 1, 1, tzinfo=UTC)
 KEPT_SOURCE = "kept"
+COPY_NULL = "\\N"
+# What the hours of a meter can be put together from.
+RECORDED = ("Sum", "Count", "Max", "Min", "Average")
 
 _QUANTITY = re.compile(r"-?[0-9]{1,12}(\.[0-9]{1,6})?\Z")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+# What Postgres' jsonb might not hold; looked at closely where it occurs.
+_SUSPECT = re.compile(rb"\\u0000|E[+-][0-9]{3}|[0-9.]{300}|Infinity")
 _encode = msgspec.json.Encoder(decimal_format="number", order="sorted").encode
+
+Text = Annotated[str, msgspec.Meta(min_length=1, max_length=TEXT_MAX)]
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +48,14 @@ class Meter:
     allow_negative: bool
 
     @property
-    def adds_up(self) -> bool:
-        """True when the quantity of a period is the sum of its hours."""
-        return self.aggregation in ("Sum", "Count")
+    def recorded(self) -> bool:
+        """True when the quantity of a period can be made from its hours."""
+        return self.aggregation in RECORDED
+
+    @property
+    def reads_value(self) -> bool:
+        """True when each event must carry a number."""
+        return self.aggregation not in ("Count", "UniqueCount")
 
 
 def meter_of(meter_id: str, name: str, spec: MeterSpec) -> Meter:
@@ -64,18 +77,71 @@ def path_of(path: str) -> tuple[str, ...]:
     return tuple(part for part in path.removeprefix("$").split(".") if part)
 
 
-@dataclass(slots=True)
-class UsageEvent:
-    """A checked event. `quantity` is the kept path's value, None elsewhere."""
+class UsageEvent(msgspec.Struct, forbid_unknown_fields=True):
+    """A CloudEvent. Decoding it checks all but control characters, the time's range and values."""
 
-    source: str
+    source: Text
+    id: Text
+    type: Text
+    subject: Text
+    time: Instant | None = None
+    data: dict[str, Any] = {}
+    specversion: Literal["1.0"] = "1.0"
+    datacontenttype: str | None = None
+    dataschema: str | None = None
+
+
+class KeptUsage(msgspec.Struct, forbid_unknown_fields=True):
+    """One quantity as callers of the kept path send it; `metadata` becomes the event's data."""
+
+    customer_id: Text
+    resource_type: Text
+    quantity: Any
+    event_id: Text | None = None
+    timestamp: Instant | None = None
+    metadata: dict[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class Item:
+    """An event on its way into the stream: who it is, what it says, its row for Postgres."""
+
     id: str
-    event_type: str
     subject: str
-    time: datetime
-    data: dict[str, Any]
-    quantity: Decimal | None
-    content_hash: int
+    key: bytes
+    content_hash: bytes
+    row: bytes
+
+
+def pack(
+    tenant_id: str,
+    livemode: bool,
+    event: UsageEvent,
+    data: bytes,
+    quantity: Decimal | None,
+    now: datetime,
+) -> Item:
+    """Make what is kept of a checked event; `data` is what encode_data made of it.
+
+    Shape: the row is a line of Postgres' COPY text format, in the order of the table's columns.
+    Source: PostgreSQL, COPY, "Text Format".
+    """
+    mode = "t" if livemode else "f"
+    at = (event.time or now).astimezone(UTC).isoformat()
+    said = f"{quantity:f}" if quantity is not None else ""
+    # An absent time is part of what an event says: a repeat leaves it out again.
+    content = "\0".join((event.type, event.subject, at if event.time else "", said))
+    digest = blake2b(content.encode() + data, digest_size=8).digest()
+    number = int.from_bytes(digest, signed=True)
+    names = (tenant_id, mode, event.source, event.id, event.type, event.subject, at, data.decode())
+    line = "\t".join(names).replace("\\", "\\\\")
+    return Item(
+        event.id,
+        event.subject,
+        "\0".join((tenant_id, mode, event.source, event.id)).encode(),
+        digest,
+        f"{line}\t{number}\t{said or COPY_NULL}".encode(),
+    )
 
 
 def read_value(data: Mapping[str, Any], path: tuple[str, ...]) -> Any:
@@ -97,6 +163,8 @@ def read_text(data: Mapping[str, Any], path: tuple[str, ...]) -> str:
         return value
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, Decimal):
+        return f"{value:f}" if value.is_finite() and abs(value.adjusted()) < 400 else ""
     return _encode(value).decode()
 
 
@@ -124,26 +192,9 @@ def parse_quantity(value: Any) -> Decimal | None:
     return found or Decimal(0)
 
 
-def dimensions_of(meter: Meter, data: Mapping[str, Any]) -> dict[str, str]:
-    """Return an event's value of each of a meter's dimensions."""
-    return {name: read_text(data, path) for name, path in meter.group_by}
-
-
 def counts(meter: Meter, data: Mapping[str, Any]) -> bool:
     """Tell whether an event passes a meter's filter."""
     return all(read_text(data, path) in values for path, values in meter.filter)
-
-
-def measure(meter: Meter, event: UsageEvent) -> Decimal | None:
-    """Return what an event adds to a meter; None when it has no value for it."""
-    if meter.aggregation == "Count":
-        return Decimal(1)
-    if event.quantity is not None:
-        return event.quantity
-    value = read_value(event.data, meter.value)
-    if meter.aggregation == "UniqueCount":
-        return None if value is None else Decimal(1)
-    return parse_quantity(value)
 
 
 def check_text(value: Any, field: str, index: int, errors: list[EventError]) -> str:
@@ -194,41 +245,67 @@ def check_time(
     return instant
 
 
+def in_range(instant: datetime, now: datetime, livemode: bool) -> bool:
+    """Tell whether an event of the mode may have happened at an instant."""
+    if livemode:
+        return now - LIVE_BACK <= instant < now + LIVE_AHEAD
+    return TEST_FIRST <= instant < TEST_LAST
+
+
 def check_values(
-    event: UsageEvent, meters: list[Meter], prefix: str, index: int, errors: list[EventError]
+    data: Mapping[str, Any],
+    quantity: Decimal | None,
+    meters: list[Meter],
+    prefix: str,
+    index: int,
+    errors: list[EventError],
 ) -> None:
     """Check what the meters of an event's type read from it."""
     for meter in meters:
-        if meter.aggregation in ("Count", "UniqueCount") or not counts(meter, event.data):
+        if not meter.reads_value or (meter.filter and not counts(meter, data)):
             continue
-        value = event.quantity
-        field = f"{prefix}quantity"
+        value, field = quantity, "quantity"
         if value is None:
-            raw = read_value(event.data, meter.value)
-            field = "/".join((f"{prefix}data", *meter.value))
+            raw = read_value(data, meter.value)
+            value = parse_quantity(raw)
+            field = "/".join(("data", *meter.value))
             if raw is None:
                 detail = f"the meter {meter.name} reads {field}, which is missing"
-                errors.append(EventError(index, field, "FIELD_REQUIRED", detail))
+                errors.append(EventError(index, prefix + field, "FIELD_REQUIRED", detail))
                 return
-            value = parse_quantity(raw)
         if value is None:
             detail = "a quantity has at most 12 integer and 6 fractional digits"
-            errors.append(EventError(index, field, "QUANTITY_OUT_OF_RANGE", detail))
+            errors.append(EventError(index, prefix + field, "QUANTITY_OUT_OF_RANGE", detail))
             return
         if value < 0 and not meter.allow_negative:
             detail = f"the meter {meter.name} takes no negative quantity"
-            errors.append(EventError(index, field, "QUANTITY_OUT_OF_RANGE", detail))
+            errors.append(EventError(index, prefix + field, "QUANTITY_OUT_OF_RANGE", detail))
             return
 
 
-def hash_content(
-    event_type: str, subject: str, time: str, data: Mapping[str, Any], quantity: Decimal | None
-) -> int:
-    """Hash what an event says, without its id; an absent time is part of what it says."""
-    text = _encode([event_type, subject, time, data, quantity])
-    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), signed=True)
+def encode_data(data: Mapping[str, Any]) -> bytes | None:
+    """Write data as JSON, keys sorted, with every digit of its numbers; None if no store holds it.
+
+    Units: at most 64 KiB; numbers of at most 300 digits, before and after the point; no NUL.
+    """
+    try:
+        encoded = _encode(data)
+    except (msgspec.EncodeError, RecursionError, ValueError, OverflowError):
+        return None
+    if len(encoded) > DATA_BYTES_MAX:
+        return None
+    return None if _SUSPECT.search(encoded) and not _holds(data) else encoded
 
 
-def encode_data(data: Mapping[str, Any]) -> bytes:
-    """Write data as JSON with every digit of its numbers."""
-    return _encode(data)
+def _holds(value: Any) -> bool:
+    """Look through a value for a NUL character and for numbers of too many digits."""
+    if isinstance(value, str):
+        return "\0" not in value
+    if isinstance(value, Decimal):
+        digits = len(value.as_tuple().digits)
+        return value.is_finite() and digits < 300 and abs(value.adjusted()) < 300
+    if isinstance(value, int):
+        return value.bit_length() < 990
+    if isinstance(value, Mapping):
+        return all(_holds(key) and _holds(item) for key, item in value.items())
+    return all(_holds(item) for item in value) if isinstance(value, list) else True

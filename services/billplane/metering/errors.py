@@ -31,6 +31,20 @@ class TooManyEvents(BillplaneError):
     reason = "TOO_MANY_EVENTS"
 
 
+class MediaTypeUnsupported(BillplaneError):
+    """The body is of a kind that is not read here."""
+
+    kind = Kind.UNSUPPORTED_MEDIA_TYPE
+    reason = "UNSUPPORTED_MEDIA_TYPE"
+
+
+class NotPost(BillplaneError):
+    """Another method than POST."""
+
+    kind = Kind.METHOD_NOT_ALLOWED
+    reason = "METHOD_NOT_ALLOWED"
+
+
 class MeterNotFound(BillplaneError):
     """No such meter."""
 
@@ -53,7 +67,7 @@ class PlanNotFound(BillplaneError):
 
 
 class IngestBusy(BillplaneError):
-    """More usage is waiting to be kept than fits; nothing was taken."""
+    """More usage is waiting to be stored than fits; nothing was taken."""
 
     kind = Kind.UNAVAILABLE
     reason = "INGEST_BUSY"

@@ -8,17 +8,41 @@ import msgspec
 
 from billplane.chassis import ids
 from billplane.chassis.auth import Principal
-from billplane.chassis.errors import BillplaneError, FieldError, Invalid, Kind, MalformedBody
+from billplane.chassis.errors import BillplaneError, MalformedBody
 from billplane.chassis.middleware import send_problem
 from billplane.chassis.runtime import Runtime
-from billplane.metering.domain import EVENTS_MAX
-from billplane.metering.errors import TooManyEvents
+from billplane.metering.cache import ACCEPTED
+from billplane.metering.errors import MediaTypeUnsupported, NotPost
 from billplane.metering.service import reading
 from billplane.metering.service.intake import Intake
 
 EVENTS_HEADER = b"x-billplane-events"
+_JSON = (b"content-type", b"application/json")
 _encode = msgspec.json.Encoder().encode
 _Handler = Callable[[Runtime, Principal, dict[bytes, bytes], bytes], Awaitable[tuple[Any, int]]]
+
+
+class Result(msgspec.Struct):
+    """What became of one event."""
+
+    index: int
+    id: str
+    status: str
+
+
+class Accepted(msgspec.Struct):
+    """What became of a request's events."""
+
+    accepted: int
+    duplicates: int
+    results: list[Result]
+
+
+class KeptAccepted(msgspec.Struct):
+    """What became of the event of the kept path."""
+
+    event_id: str
+    status: str
 
 
 def routes(runtime: Runtime) -> dict[str, Any]:
@@ -31,30 +55,22 @@ def routes(runtime: Runtime) -> dict[str, Any]:
 
 def _door(runtime: Runtime, handle: _Handler) -> Any:
     async def serve(scope: Any, receive: Any, send: Any) -> None:
-        request_id = scope["billplane.request_id"]
         try:
             if scope["method"] != "POST":
-                raise _NotPost("use POST")
+                raise NotPost("use POST")
             principal: Principal = scope["billplane.principal"]
             principal.require("usage:write")
             headers: dict[bytes, bytes] = dict(scope["headers"])
+            check_media_type(headers)
             body = await _read(receive)
             answer, events = await handle(runtime, principal, headers, body)
         except BillplaneError as error:
-            await send_problem(send, error, request_id)
+            await send_problem(send, error, scope["billplane.request_id"])
             return
         encoded = _encode(answer)
-        await send(
-            {
-                "type": "http.response.start",
-                "status": 202,
-                "headers": [
-                    (b"content-type", b"application/json"),
-                    (b"content-length", str(len(encoded)).encode()),
-                    (EVENTS_HEADER, str(events).encode()),
-                ],
-            }
-        )
+        length = (b"content-length", b"%d" % len(encoded))
+        start = [_JSON, length, (EVENTS_HEADER, b"%d" % events)]
+        await send({"type": "http.response.start", "status": 202, "headers": start})
         await send({"type": "http.response.body", "body": encoded})
 
     return serve
@@ -67,69 +83,44 @@ async def take_events(
 
     Source: CloudEvents 1.0, HTTP protocol binding 3.1 to 3.3.
     """
-    if b"ce-id" in headers or b"ce-type" in headers:
-        given: Any = _binary(headers, body)
-    else:
-        given = decode(body)
-    single = isinstance(given, dict)
-    items = [given] if single else given
-    if not isinstance(items, list):
-        raise MalformedBody("the body must be an event or a list of events")
-    if not items:
-        raise Invalid([FieldError("", "FIELD_REQUIRED", "the list holds no event")])
-    if len(items) > EVENTS_MAX:
-        raise TooManyEvents(f"a request may carry at most {EVENTS_MAX} events")
     intake: Intake = runtime.state.intake
-    events = await reading.read_events(
-        intake.meters, principal, items, runtime.clock.now(), single=single
-    )
-    statuses = await intake.take(principal, events)
+    now = runtime.clock.now()
+    if b"ce-id" in headers or b"ce-type" in headers:
+        event = _binary(headers, body)
+        items = await reading.check_events(intake.meters, principal, [event], now, single=True)
+    else:
+        items = await reading.read_events(intake.meters, principal, body, now)
+    statuses = await intake.take(principal, items)
+    accepted = statuses.count(ACCEPTED)
     results = [
-        {
-            "index": index,
-            "id": event.id,
-            "status": "accepted" if status == 1 else "duplicate",
-        }
-        for index, (event, status) in enumerate(zip(events, statuses, strict=True))
+        Result(index, item.id, "accepted" if status == ACCEPTED else "duplicate")
+        for index, (item, status) in enumerate(zip(items, statuses, strict=True))
     ]
-    accepted = statuses.count(1)
-    answer = {
-        "accepted": accepted,
-        "duplicates": len(statuses) - accepted,
-        "results": results,
-    }
-    return answer, len(events)
+    return Accepted(accepted, len(items) - accepted, results), len(items)
 
 
 async def take_kept(
     runtime: Runtime, principal: Principal, headers: dict[bytes, bytes], body: bytes
 ) -> tuple[Any, int]:
     """Take one quantity as callers of the kept path send it."""
-    given = decode(body)
-    if not isinstance(given, dict):
-        raise MalformedBody("the body must be an object")
-    key = headers.get(b"idempotency-key", b"").decode("latin-1")
     intake: Intake = runtime.state.intake
-    event = await reading.read_kept(
-        intake.meters, principal, given, key or ids.new("evt"), runtime.clock.now()
-    )
-    (status,) = await intake.take(principal, [event])
-    return {"event_id": event.id, "status": "accepted" if status == 1 else "duplicate"}, 1
+    key = headers.get(b"idempotency-key")
+    event_id = ids.new("evt") if key is None else key.decode("latin-1")
+    item = await reading.read_kept(intake.meters, principal, body, event_id, runtime.clock.now())
+    (status,) = await intake.take(principal, [item])
+    return KeptAccepted(item.id, "accepted" if status == ACCEPTED else "duplicate"), 1
 
 
-def decode(body: bytes) -> Any:
-    """Read JSON with every digit of its numbers.
+def check_media_type(headers: dict[bytes, bytes]) -> None:
+    """Refuse a body that says it is not plain JSON; one that says nothing is read as JSON.
 
-    Raises: MalformedBody, also for nesting that no event needs.
+    Raises: MediaTypeUnsupported.
     """
-    if not body:
-        raise MalformedBody("the body is empty")
-    try:
-        return reading.decode_json(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MalformedBody(f"the body is not JSON in UTF-8: {error}") from None
-    except RecursionError:
-        raise MalformedBody("the body is nested too deeply") from None
+    media_type = headers.get(b"content-type", b"application/json")
+    if b"json" not in media_type and not media_type.startswith(b"application/x-www-form"):
+        raise MediaTypeUnsupported("the body must be JSON")
+    if b"content-encoding" in headers:
+        raise MediaTypeUnsupported("the body must not be compressed")
 
 
 def _binary(headers: dict[bytes, bytes], body: bytes) -> dict[str, Any]:
@@ -140,23 +131,16 @@ def _binary(headers: dict[bytes, bytes], body: bytes) -> dict[str, Any]:
         if name.startswith(b"ce-")
     }
     if body:
-        event["data"] = decode(body)
+        event["data"] = reading.decode(body)
     return event
 
 
 async def _read(receive: Any) -> bytes:
-    body = b""
-    while True:
-        message = await receive()
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    while message.get("more_body") or message["type"] == "http.disconnect":
         if message["type"] == "http.disconnect":
             raise MalformedBody("the client went away")
-        body += bytes(message.get("body", b""))
-        if not message.get("more_body"):
-            return body
-
-
-class _NotPost(BillplaneError):
-    """Another method than POST."""
-
-    kind = Kind.METHOD_NOT_ALLOWED
-    reason = "METHOD_NOT_ALLOWED"
+        message = await receive()
+        body += message.get("body", b"")
+    return body

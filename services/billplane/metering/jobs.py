@@ -1,16 +1,35 @@
 """Periodic work of metering."""
 
-import asyncio
+from datetime import timedelta
+
+from prometheus_client import Gauge
 
 from billplane.chassis.jobs import Jobs, Worker
-from billplane.metering.settings import MeteringSettings
+from billplane.metering.service import usage
 
 jobs = Jobs()
+SUBJECTS_AT_ONCE = 500
+LOOK_AGAIN = timedelta(minutes=5)
+
+UNATTRIBUTED = Gauge(
+    "billplane_metering_unattributed_subjects",
+    "Names that usage was sent for and no customer had when they were last looked for",
+)
 
 
-@jobs.every(0.001)
+@jobs.every(0.05)
 async def flush_usage(worker: Worker) -> None:
-    """Move acknowledged events into Postgres, as often as the settings say."""
-    settings: MeteringSettings = worker.runtime.settings  # type: ignore[assignment]
-    await worker.runtime.state.flusher.flush()
-    await asyncio.sleep(settings.flush_seconds)
+    """Move acknowledged events into Postgres when they are due."""
+    await worker.runtime.state.flusher.flush_when_due()
+
+
+@jobs.every(60)
+async def attribute_subjects(worker: Worker) -> None:
+    """Look whose names the subjects of events are."""
+    before = worker.runtime.clock.now() - LOOK_AGAIN
+    found = await worker.find("unknown_subjects", before=before, row_limit=SUBJECTS_AT_ONCE)
+    unknown = 0
+    for row in found:
+        async with worker.transaction(row.tenant_id, row.livemode) as tx:
+            unknown += not await usage.attribute_subject(tx, row.subject)
+    UNATTRIBUTED.set(unknown)

@@ -1,4 +1,4 @@
-"""Tables of metering."""
+"""Tables of metering; usage itself is written and read set-wise, by SQL."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -24,24 +24,6 @@ class MeterRow(AppliedColumns, Base):
     __tablename__ = "meters"
 
 
-class UsageEventRow(Base):
-    """A usage event as it came. `quantity` is set by the kept path and goes before `data`."""
-
-    __tablename__ = "usage_events"
-
-    tenant_id: Mapped[str] = mapped_column(primary_key=True)
-    livemode: Mapped[bool] = mapped_column(primary_key=True)
-    source: Mapped[str] = mapped_column(primary_key=True)
-    id: Mapped[str] = mapped_column(primary_key=True)
-    event_type: Mapped[str]
-    subject: Mapped[str]
-    time: Mapped[datetime]
-    data: Mapped[dict[str, Any]]
-    quantity: Mapped[Decimal | None] = mapped_column(Numeric(18, 6))
-    content_hash: Mapped[int]
-    received_at: Mapped[datetime]
-
-
 class UsageConflictRow(Base):
     """A later event with the id of a stored one and other content; the stored one stands."""
 
@@ -54,23 +36,20 @@ class UsageConflictRow(Base):
     id: Mapped[str]
     event_type: Mapped[str]
     subject: Mapped[str]
-    time: Mapped[datetime]
+    event_at: Mapped[datetime]
     data: Mapped[dict[str, Any]]
     quantity: Mapped[Decimal | None] = mapped_column(Numeric(18, 6))
     received_at: Mapped[datetime]
 
 
-class UsageRecordRow(Base):
-    """A meter's quantity of one customer and hour: a documented table to read from."""
+class UsageSubjectRow(Base):
+    """A name that events were sent for, and the customer it was found to be."""
 
-    __tablename__ = "usage_records"
+    __tablename__ = "usage_subjects"
 
     tenant_id: Mapped[str] = mapped_column(primary_key=True)
     livemode: Mapped[bool] = mapped_column(primary_key=True)
-    customer_id: Mapped[str] = mapped_column(primary_key=True)
-    meter_id: Mapped[str] = mapped_column(primary_key=True)
-    starts_at: Mapped[datetime] = mapped_column(primary_key=True)
-    dimensions: Mapped[dict[str, Any]] = mapped_column(primary_key=True)
-    quantity: Mapped[Decimal] = mapped_column(Numeric(30, 6))
-    event_count: Mapped[int]
-    updated_at: Mapped[datetime]
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str | None]
+    first_seen_at: Mapped[datetime]
+    looked_at: Mapped[datetime | None]

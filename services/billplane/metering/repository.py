@@ -1,19 +1,19 @@
-"""Every SQL statement of metering."""
+"""Every SQL statement of metering; how an event becomes a quantity is in the first migration."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from io import BytesIO
 from typing import Any
 
 from sqlalchemy import Row, select, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.rest import Page, fetch_page
 from billplane.metering.domain import Meter
-from billplane.metering.models import MeterRow, UsageConflictRow
-
-_NUMBER = r"^-?[0-9]{1,12}(\.[0-9]{1,6})?$"
+from billplane.metering.models import MeterRow, UsageConflictRow, UsageSubjectRow
 
 
 async def meters(tx: ReadTransaction) -> Sequence[MeterRow]:
@@ -21,73 +21,40 @@ async def meters(tx: ReadTransaction) -> Sequence[MeterRow]:
     return (await tx.session.scalars(select(MeterRow).where(MeterRow.removed_at.is_(None)))).all()
 
 
-async def meters_of_tenants(session: AsyncSession, tenants: list[str]) -> Sequence[Row[Any]]:
-    """Return the meters in use of some tenants."""
-    statement = text("SELECT * FROM metering.meters_of(:tenants)")
-    return (await session.execute(statement, {"tenants": tenants})).all()
+async def lock_flush(session: AsyncSession) -> None:
+    """Wait until no other process flushes; one that hangs loses its turn after half a minute."""
+    await session.execute(text("SET LOCAL idle_in_transaction_session_timeout = '30s'"))
+    await session.execute(text("SELECT pg_advisory_xact_lock(hashtext('metering.flush'), 0)"))
 
 
-_COLUMNS = (
-    "tenants", "modes", "sources", "ids", "types", "subjects", "times", "datas", "quantities",
-    "hashes", "receiveds", "measure_numbers", "measure_meters", "measure_hours",
-    "measure_dimensions", "measure_quantities",
-)  # fmt: skip
-_TYPES = (
-    "text[]", "boolean[]", "text[]", "text[]", "text[]", "text[]", "timestamptz[]", "text[]",
-    "numeric[]", "bigint[]", "timestamptz[]", "integer[]", "text[]", "timestamptz[]", "text[]",
-    "numeric[]",
-)  # fmt: skip
-_STORE = text(
-    "SELECT metering.store_usage("
-    + ", ".join(f"CAST(:{name} AS {kind})" for name, kind in zip(_COLUMNS, _TYPES, strict=True))
-    + ")"
-)
+async def store_rows(session: AsyncSession, rows: Sequence[bytes]) -> int:
+    """Store events that are new and count them; return how many were new."""
+    if not rows:
+        return 0
+    await session.execute(text("SELECT metering.prepare_incoming()"))
+    connection = await (await session.connection()).get_raw_connection()
+    driver: Any = connection.driver_connection
+    await driver.copy_to_table("incoming_usage", source=BytesIO(b"\n".join(rows)), format="text")
+    return int(await session.scalar(text("SELECT metering.store_incoming()")) or 0)
 
 
-async def store_usage(session: AsyncSession, columns: list[list[Any]]) -> int:
-    """Insert events that are new, add them to the roll-up; return how many were new."""
-    given = dict(zip(_COLUMNS, columns, strict=True))
-    return int(await session.scalar(_STORE, given) or 0)
+def is_refusal(error: DBAPIError) -> bool:
+    """Tell whether Postgres refused what it was given: bad data, or a limit of its own."""
+    return str(getattr(error.orig, "sqlstate", "") or "").startswith(("22", "54"))
 
 
-async def lock_store(tx: Transaction) -> None:
-    """Hold back flushes until the transaction ends."""
-    await tx.session.execute(text("SELECT pg_advisory_xact_lock(hashtext('metering.store'))"))
-
-
-async def delete_records(tx: Transaction, meter_id: str) -> None:
-    """Remove a meter's roll-up."""
-    await tx.session.execute(
-        text("DELETE FROM metering.usage_records WHERE meter_id = :meter"), {"meter": meter_id}
-    )
-
-
-async def rebuild_records(tx: Transaction, meter: Meter) -> None:
-    """Make a meter's roll-up from stored events."""
-    await delete_records(tx, meter.id)
-    where, bound = _filters(meter, ())
-    value = _value(meter)
-    pairs = [
-        f"'{name}', coalesce(e.data #>> :group{number}, '')"
-        for number, (name, _) in enumerate(meter.group_by)
-    ]
-    bound |= {f"group{number}": list(path) for number, (_, path) in enumerate(meter.group_by)}
-    await tx.session.execute(
-        text(
-            "INSERT INTO metering.usage_records (tenant_id, livemode, customer_id, meter_id,"  # noqa: S608 - names come from a checked spec, values are bound
-            " starts_at, dimensions, quantity, event_count, updated_at)"
-            f" SELECT tenant_id, livemode, subject, :meter, date_trunc('hour', time, 'UTC'),"
-            f" jsonb_build_object({', '.join(pairs)}), sum({value}), count(*), :now"
-            f" FROM metering.usage_events e WHERE event_type = :type AND {value} IS NOT NULL{where}"
-            " GROUP BY 1, 2, 3, 5, 6"
-        ),
-        bound | _value_bound(meter) | {"meter": meter.id, "type": meter.event_type, "now": tx.now},
-    )
+async def recount(tx: Transaction, meter_id: str) -> None:
+    """Make a meter's records from stored events; none for a meter that is out of use."""
+    await tx.session.execute(text("SELECT metering.recount(:meter)"), {"meter": meter_id})
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What of a meter is wanted."""
+    """What of a meter is wanted.
+
+    `after` is the bucket and the dimensions of the row that the page before ended with; of a
+    single event its time, and its source and id.
+    """
 
     meter: Meter
     subjects: Sequence[str]
@@ -99,7 +66,7 @@ class Asked:
     filter: Sequence[tuple[str, Sequence[str]]]
     event_properties: Sequence[tuple[str, ...]]
     limit: int
-    offset: int
+    after: tuple[datetime, list[str]] | None = None
 
 
 _BUCKETS = {
@@ -108,10 +75,26 @@ _BUCKETS = {
     "QUARTER_HOUR": "date_bin('15 minutes', {time}, 'epoch')",
     "DAY": "date_trunc('day', {time}, :zone)",
 }
+_OF_RECORDS = {
+    "Sum": "sum(quantity)",
+    "Count": "sum(quantity)",
+    "Max": "max(quantity)",
+    "Min": "min(quantity)",
+    "Average": "round(sum(quantity) / sum(event_count), 6)",
+}
+_OF_EVENTS = {
+    "Sum": "sum(value)",
+    "Count": "count(*)",
+    "Max": "max(value)",
+    "Min": "min(value)",
+    "Average": "round(avg(value), 6)",
+    "Latest": "(array_agg(value ORDER BY event_at DESC, id DESC))[1]",
+    "UniqueCount": "count(DISTINCT value)",
+}
 
 
 async def usage_from_records(tx: ReadTransaction, asked: Asked) -> Sequence[Row[Any]]:
-    """Sum hours of the roll-up: bucket, dimensions, quantity, events."""
+    """Put hours together: bucket, dimensions, quantity, events."""
     groups = [f"dimensions ->> :group{number}" for number in range(len(asked.group_by))]
     bound: dict[str, Any] = {f"group{number}": name for number, name in enumerate(asked.group_by)}
     where = ""
@@ -123,75 +106,118 @@ async def usage_from_records(tx: ReadTransaction, asked: Asked) -> Sequence[Row[
         tx,
         asked,
         f"SELECT {bucket} AS bucket, ARRAY[{', '.join(groups)}]::text[] AS dimensions,"  # noqa: S608 - fixed words and bound values
-        " sum(quantity) AS quantity, sum(event_count) AS events FROM metering.usage_records"
+        f" {_OF_RECORDS[asked.meter.aggregation]} AS quantity,"
+        " sum(event_count) AS events FROM metering.usage_records"
         " WHERE livemode = :livemode AND customer_id = ANY (:subjects) AND meter_id = :meter"
-        f" AND starts_at >= :starts_at AND starts_at < :ends_at{where} GROUP BY 1, 2",
+        f" AND starts_at >= :from_at AND starts_at < :ends_at{where} GROUP BY 1, 2",
         bound | {"meter": asked.meter.id},
     )
 
 
 async def usage_from_events(tx: ReadTransaction, asked: Asked) -> Sequence[Row[Any]]:
     """Aggregate stored events: bucket, dimensions, quantity, events."""
-    where, bound = _filters(asked.meter, asked.filter)
-    groups = _groups(asked, bound)
-    value = _value(asked.meter)
-    aggregate = {
-        "Sum": f"sum({value})",
-        "Count": "count(*)",
-        "Max": f"max({value})",
-        "Min": f"min({value})",
-        "Average": f"round(avg({value}), 6)",
-        "Latest": f"(array_agg({value} ORDER BY e.time DESC, e.id DESC))[1]",
-        "UniqueCount": "count(DISTINCT e.data #> :value)",
-    }[asked.meter.aggregation]
-    present = (
-        "e.data #> :value IS NOT NULL"
-        if asked.meter.aggregation == "UniqueCount"
-        else f"{value} IS NOT NULL"
-    )
-    bucket = _BUCKETS[asked.window].format(time="e.time")
+    points, bound = _points(asked)
+    bucket = _BUCKETS[asked.window].format(time="event_at")
     return await _grouped(
         tx,
         asked,
-        f"SELECT {bucket} AS bucket, {groups} AS dimensions, {aggregate} AS quantity,"
-        f" count(*) AS events {_FROM_EVENTS}{where} AND {present} GROUP BY 1, 2",
-        bound | _value_bound(asked.meter) | {"type": asked.meter.event_type},
+        f"SELECT {bucket} AS bucket, dimensions, {_OF_EVENTS[asked.meter.aggregation]} AS quantity,"  # noqa: S608 - fixed words and bound values
+        f" count(*) AS events FROM ({points} AND event_at >= :from_at) points"
+        " WHERE value IS NOT NULL GROUP BY 1, 2",
+        bound,
+    )
+
+
+async def weighted_sum(tx: ReadTransaction, asked: Asked) -> Sequence[Row[Any]]:
+    """Weigh each value by how long it held in the period, the one before the period included."""
+    points, bound = _points(asked)
+    starts_at, ends_at = ("CAST(:starts_at AS timestamptz)", "CAST(:ends_at AS timestamptz)")
+    return await _grouped(
+        tx,
+        asked,
+        f"""WITH points AS (SELECT * FROM ({points}) every WHERE value IS NOT NULL),
+        held AS (
+          SELECT *, greatest(event_at, {starts_at}) AS held_from,
+            coalesce(lead(event_at) OVER (PARTITION BY dimensions ORDER BY event_at, id), {ends_at})
+              AS held_until
+          FROM points
+        )
+        SELECT {starts_at} AS bucket, dimensions,
+          round(sum(value * extract(epoch FROM held_until - held_from))
+            / extract(epoch FROM {ends_at} - {starts_at}), 6) AS quantity,
+          count(*) FILTER (WHERE event_at >= {starts_at}) AS events
+        FROM held WHERE held_until > {starts_at} GROUP BY 1, 2""",  # noqa: S608 - fixed words and bound values
+        bound,
     )
 
 
 async def events(tx: ReadTransaction, asked: Asked) -> Sequence[Row[Any]]:
-    """Return single events: time, dimensions, quantity, properties."""
-    where, bound = _filters(asked.meter, asked.filter)
-    groups = _groups(asked, bound)
-    value = _value(asked.meter)
-    properties = [f"e.data #>> :property{number}" for number in range(len(asked.event_properties))]
+    """Return single events: time, dimensions, quantity, properties, source and id."""
+    points, bound = _points(asked)
+    properties = [f"data #>> :property{number}" for number in range(len(asked.event_properties))]
     bound |= {f"property{number}": list(path) for number, path in enumerate(asked.event_properties)}
-    statement = (
-        f"SELECT e.time AS bucket, {groups} AS dimensions, {value} AS quantity, 1 AS events,"
-        f" ARRAY[{', '.join(properties)}]::text[] AS properties {_FROM_EVENTS}{where}"
-        f" AND {value} IS NOT NULL ORDER BY e.time, e.source, e.id"
-    )
+    where = ""
+    if asked.after is not None:
+        where = " AND (event_at, source, id) > (:after_at, :after_source, :after_id)"
+        at, (source, event_id) = asked.after
+        bound |= {"after_at": at, "after_source": source, "after_id": event_id}
     found = await tx.session.execute(
-        text(statement + " LIMIT :limit OFFSET :offset"),
-        bound | _value_bound(asked.meter) | _common(tx, asked) | {"type": asked.meter.event_type},
+        text(
+            "SELECT event_at AS bucket, dimensions, coalesce(number, 1) AS quantity, 1 AS events,"  # noqa: S608 - fixed words and bound values
+            f" source, id, ARRAY[{', '.join(properties)}]::text[] AS properties"
+            f" FROM ({points} AND event_at >= :from_at) points"
+            f" WHERE value IS NOT NULL{where} ORDER BY event_at, source, id LIMIT :limit"
+        ),
+        bound | _common(tx, asked),
     )
     return found.all()
 
 
-_FROM_EVENTS = (
-    "FROM metering.usage_events e WHERE livemode = :livemode AND subject = ANY (:subjects)"
-    " AND event_type = :type AND time >= :starts_at AND time < :ends_at"
-)
+def _points(asked: Asked) -> tuple[str, dict[str, Any]]:
+    """Return the statement of the events that a meter counts, up to the period's end.
+
+    Shape: `value` is what the aggregation takes, `number` the value as a number if it is one.
+    """
+    meter = asked.meter
+    bound: dict[str, Any] = {"type": meter.event_type}
+    paths = dict(meter.group_by)
+    groups = []
+    for number, name in enumerate(asked.group_by):
+        bound[f"group{number}"] = list(paths[name])
+        groups.append(f"coalesce(e.data #>> :group{number}, '')")
+    wanted = [(path, sorted(values)) for path, values in meter.filter]
+    wanted += [(paths[name], list(values)) for name, values in asked.filter]
+    where = ""
+    for number, (path, values) in enumerate(wanted):
+        where += f" AND coalesce(e.data #>> :path{number}, '') = ANY (:values{number})"
+        bound |= {f"path{number}": list(path), f"values{number}": values}
+    value = number_ = "1::numeric"
+    if meter.aggregation != "Count":
+        bound["value"] = list(meter.value)
+        value = number_ = "metering.event_value(e.data, e.quantity, :value)"
+    if meter.aggregation == "UniqueCount":
+        value = "metering.event_text(e.data, e.quantity, :value)"
+    return (
+        f"SELECT e.event_at, e.source, e.id, e.data, ARRAY[{', '.join(groups)}]::text[]"  # noqa: S608 - fixed words and bound values
+        f" AS dimensions, {value} AS value, {number_} AS number FROM metering.usage_events e"
+        " WHERE e.livemode = :livemode AND e.subject = ANY (:subjects) AND e.event_type = :type"
+        f" AND e.event_at < :ends_at{where}",
+        bound,
+    )
 
 
 def _common(tx: ReadTransaction, asked: Asked) -> dict[str, Any]:
+    from_at = asked.starts_at
+    if asked.after is not None and asked.window != "PERIOD":
+        # A bucket begins with its first instant, so that what lies before needs no look.
+        from_at = max(from_at, asked.after[0])
     return {
         "livemode": tx.livemode,
         "subjects": list(asked.subjects),
         "starts_at": asked.starts_at,
+        "from_at": from_at,
         "ends_at": asked.ends_at,
         "limit": asked.limit,
-        "offset": asked.offset,
     }
 
 
@@ -199,67 +225,46 @@ async def _grouped(
     tx: ReadTransaction, asked: Asked, statement: str, bound: dict[str, Any]
 ) -> Sequence[Row[Any]]:
     bound = bound | _common(tx, asked)
-    if ":zone" in statement:
+    if asked.window == "DAY":
         bound["zone"] = asked.time_zone
+    where = ""
+    if asked.after is not None:
+        where = "WHERE (bucket, dimensions) > (:after_at, :after_dimensions)"
+        bound |= {"after_at": asked.after[0], "after_dimensions": asked.after[1]}
     found = await tx.session.execute(
-        text(statement + " ORDER BY 1, 2 LIMIT :limit OFFSET :offset"), bound
+        text(f"SELECT * FROM ({statement}) rows {where} ORDER BY 1, 2 LIMIT :limit"),  # noqa: S608 - fixed words and bound values
+        bound,
     )
     return found.all()
 
 
-def _groups(asked: Asked, bound: dict[str, Any]) -> str:
-    paths = dict(asked.meter.group_by)
-    for number, name in enumerate(asked.group_by):
-        bound[f"group{number}"] = list(paths[name])
-    items = [f"coalesce(e.data #>> :group{number}, '')" for number in range(len(asked.group_by))]
-    return f"ARRAY[{', '.join(items)}]::text[]"
-
-
-def _filters(
-    meter: Meter, further: Sequence[tuple[str, Sequence[str]]]
-) -> tuple[str, dict[str, Any]]:
-    """Return the conditions of the meter's own filter and of the asker's, by dimension."""
-    paths = dict(meter.group_by)
-    wanted = [(path, sorted(values)) for path, values in meter.filter]
-    wanted += [(paths[name], list(values)) for name, values in further]
-    where = ""
-    bound: dict[str, Any] = {}
-    for number, (path, values) in enumerate(wanted):
-        where += f" AND e.data #>> :path{number} = ANY (:values{number})"
-        bound |= {f"path{number}": list(path), f"values{number}": values}
-    return where, bound
-
-
-def _value(meter: Meter) -> str:
-    """Return the expression of an event's value: the kept path's, else the property's."""
-    if meter.aggregation == "Count":
-        return "1"
-    if meter.aggregation == "UniqueCount":
-        return "(CASE WHEN e.data #> :value IS NOT NULL THEN 1 END)"
-    return (
-        "coalesce(e.quantity, CASE WHEN e.data #>> :value ~ :number"
-        " THEN (e.data #>> :value)::numeric END)"
+async def unknown_subjects(tx: ReadTransaction, limit: int) -> Sequence[UsageSubjectRow]:
+    """Return the newest names that no customer was found for yet."""
+    query = (
+        select(UsageSubjectRow)
+        .where(UsageSubjectRow.livemode == tx.livemode, UsageSubjectRow.customer_id.is_(None))
+        .order_by(UsageSubjectRow.first_seen_at.desc(), UsageSubjectRow.subject)
+        .limit(limit)
     )
+    return (await tx.session.scalars(query)).all()
 
 
-def _value_bound(meter: Meter) -> dict[str, Any]:
-    if meter.aggregation == "Count":
-        return {}
-    bound: dict[str, Any] = {"value": list(meter.value)}
-    if meter.aggregation != "UniqueCount":
-        bound["number"] = _NUMBER
-    return bound
+async def note_customer(tx: Transaction, subject: str, customer_id: str | None) -> None:
+    """Note whose name a subject is, or that it was looked for in vain."""
+    row = await tx.session.get_one(UsageSubjectRow, (tx.tenant_id, tx.livemode, subject))
+    row.customer_id, row.looked_at = customer_id, tx.now
 
 
-async def subjects(tx: ReadTransaction, limit: int) -> Sequence[Row[Any]]:
-    """Return the subjects of stored events with how many events and when the last came."""
+async def counts_of_subjects(tx: ReadTransaction, subjects: Sequence[str]) -> Sequence[Row[Any]]:
+    """Return how many events each subject has, and when the first and the last happened."""
     found = await tx.session.execute(
         text(
-            "SELECT subject, count(*) AS events, min(time) AS first_at, max(time) AS last_at"
-            " FROM metering.usage_events WHERE livemode = :livemode"
-            " GROUP BY subject ORDER BY max(received_at) DESC LIMIT :limit"
+            "SELECT subject, count(*) AS events, min(event_at) AS first_at,"
+            " max(event_at) AS last_at"
+            " FROM metering.usage_events WHERE livemode = :livemode AND subject = ANY (:subjects)"
+            " GROUP BY subject ORDER BY subject"
         ),
-        {"livemode": tx.livemode, "limit": limit},
+        {"livemode": tx.livemode, "subjects": list(subjects)},
     )
     return found.all()
 
@@ -269,8 +274,9 @@ async def page_of_conflicts(
 ) -> tuple[Sequence[UsageConflictRow], str | None]:
     """Return a page of events whose id had been used for other content."""
     query = select(UsageConflictRow).where(UsageConflictRow.livemode == tx.livemode)
-    if page.cursor is not None:
-        after = int(page.after() or 0)
-        query = query.where(UsageConflictRow.number < after)
+    after = page.after()
+    if after is not None:
+        number = UsageConflictRow.number
+        query = query.where(number < int(after) if page.order == "desc" else number > int(after))
         page = page.model_copy(update={"cursor": None})
     return await fetch_page(tx, query, UsageConflictRow.number, page)

@@ -70,8 +70,12 @@ async def query_usage(
     window: Literal["period", "hour", "quarter_hour", "day"] = "period",
     time_zone: Text = "Etc/UTC",
     group_by: Annotated[list[str] | None, Parameter(max_length=10)] = None,
+    filter: Annotated[  # noqa: A002 - the name of the parameter
+        list[str] | None,
+        Parameter(max_length=100, description="`<dimension>=<value>`; one of a dimension's values"),
+    ] = None,
     limit: Annotated[int, Parameter(ge=1, le=5000)] = 1000,
-    cursor: Text = "",
+    cursor: Annotated[str, Parameter(max_length=16_000)] = "",
 ) -> schemas.UsageList:
     """Return a customer's usage of one meter, stored a moment ago at the latest."""
     for name, instant in (("starts_at", starts_at), ("ends_at", ends_at)):
@@ -87,6 +91,7 @@ async def query_usage(
         time_zone=time_zone,
         window=window.upper(),
         group_by=groups,
+        filter=_filter(filter or []),
         page_size=limit,
         page_token=cursor,
     )
@@ -127,7 +132,7 @@ async def list_conflicts(tx: Reader, runtime: Here, page: PageQuery) -> schemas.
             id=row.id,
             type=row.event_type,
             subject=row.subject,
-            time=row.time,
+            time=row.event_at,
             data=row.data,
             quantity=None if row.quantity is None else f"{row.quantity:f}",
             received_at=row.received_at,
@@ -158,6 +163,21 @@ async def get_estimate(
         estimated=True,
         calculated_at=found.calculated_at,
     )
+
+
+def _filter(pairs: list[str]) -> list[tuple[str, list[str]]]:
+    """Gather the values of each dimension.
+
+    Raises: Invalid.
+    """
+    wanted: dict[str, list[str]] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            detail = "a filter has the form <dimension>=<value>"
+            raise Invalid([FieldError("filter", "FIELD_INVALID", detail)])
+        wanted.setdefault(name, []).append(value)
+    return list(wanted.items())
 
 
 def _meter(row: MeterRow) -> schemas.Meter:

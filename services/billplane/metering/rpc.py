@@ -9,10 +9,10 @@ from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.errors import FieldError, Invalid, MalformedBody
 from billplane.chassis.rest import Page
 from billplane.chassis.rpc import Call, Rpc, from_timestamp, to_timestamp
-from billplane.metering.domain import EVENTS_MAX
-from billplane.metering.errors import TooManyEvents
+from billplane.metering.cache import ACCEPTED
 from billplane.metering.models import MeterRow
 from billplane.metering.service import meters, reading, usage
+from billplane.metering.service.intake import Intake
 from billplane.protos.metering.v1 import metering_pb2 as pb
 
 rpc = Rpc(pb.DESCRIPTOR.services_by_name["MeteringService"])
@@ -98,8 +98,6 @@ async def RecordUsageBatch(
     call: Call, request: pb.RecordUsageBatchRequest
 ) -> pb.RecordUsageBatchResponse:
     """Record many events, all or none."""
-    if not request.events:
-        raise Invalid([FieldError("events", "FIELD_REQUIRED", "the list holds no event")])
     results = await _record(call, list(request.events))
     accepted = sum(result.status == "accepted" for result in results)
     return pb.RecordUsageBatchResponse(
@@ -157,17 +155,16 @@ async def FlushUsage(call: Call, _request: pb.FlushUsageRequest) -> pb.FlushUsag
 
 async def _record(call: Call, given: list[pb.UsageEvent]) -> list[pb.RecordUsageResponse]:
     call.principal.require("usage:write")
-    if len(given) > EVENTS_MAX:
-        raise TooManyEvents(f"a call may carry at most {EVENTS_MAX} events")
-    intake, runtime = call.runtime.state.intake, call.runtime
-    items = [_event(event, number) for number, event in enumerate(given)]
-    events = await reading.read_events(
-        intake.meters, call.principal, items, runtime.clock.now(), single=False
+    reading.check_count(len(given))
+    intake: Intake = call.runtime.state.intake
+    events = [_event(event, number) for number, event in enumerate(given)]
+    items = await reading.check_events(
+        intake.meters, call.principal, events, call.runtime.clock.now(), single=False
     )
-    statuses = await intake.take(call.principal, events)
+    statuses = await intake.take(call.principal, items)
     return [
-        pb.RecordUsageResponse(id=event.id, status="accepted" if status == 1 else "duplicate")
-        for event, status in zip(events, statuses, strict=True)
+        pb.RecordUsageResponse(id=item.id, status="accepted" if status == ACCEPTED else "duplicate")
+        for item, status in zip(items, statuses, strict=True)
     ]
 
 
@@ -189,7 +186,7 @@ def _event(event: pb.UsageEvent, number: int) -> dict[str, Any]:
 def _json(text: str, field: str, *, exact: bool = False) -> Any:
     try:
         return reading.decode_json(text.encode()) if exact else json.loads(text)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, ArithmeticError):
         raise MalformedBody(f"{field} is not JSON", field=field) from None
 
 
@@ -200,6 +197,6 @@ def _meter(row: MeterRow) -> pb.Meter:
         origin=row.origin,
         version=row.version,
         spec_hash=hash_of(meters.KIND, row),
-        spec_json=json.dumps(row.spec),
+        spec_json=json.dumps(row.spec, sort_keys=True),
         created_at=to_timestamp(row.created_at),
     )

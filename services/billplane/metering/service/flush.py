@@ -1,145 +1,140 @@
 """Moving usage: from the stream into Postgres, once, whatever dies in between."""
 
-import asyncio
+import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Any
 
-import msgspec
+from sqlalchemy.exc import DBAPIError
 
+from billplane.chassis import logging
+from billplane.chassis.errors import StoreUnavailable
 from billplane.chassis.faults import faultpoint, register
 from billplane.chassis.runtime import Runtime
 from billplane.metering import repository
 from billplane.metering.cache import after
-from billplane.metering.domain import (
-    Meter,
-    UsageEvent,
-    counts,
-    dimensions_of,
-    measure,
-    meter_of,
-)
 from billplane.metering.service.intake import Intake
+from billplane.metering.service.sharing import Shared
 from billplane.metering.settings import MeteringSettings
-from billplane.resources import MeterSpec
 
-register("flush.after_read", "flush.after_store_before_trim")
+_log = logging.get("metering")
+READ_FIRST = 4
+READ_MAX = 1024
+MOVE_BYTES = 8 * 1_048_576
 
-_Row = tuple[str, bool, str, str, str, str, str, str, str | None, int]
-_decode = msgspec.json.Decoder(_Row).decode
-_encode = msgspec.json.Encoder(order="sorted").encode
+register("flush.after_read", "flush.before_commit", "flush.after_store_before_trim")
 
 
 class Flusher:
-    """Moves events; one flush at a time in a process, and one store at a time in the database."""
+    """Moves events; one flush at a time, of all processes."""
 
     def __init__(self, runtime: Runtime, intake: Intake) -> None:
         settings: MeteringSettings = runtime.settings  # type: ignore[assignment]
         self._runtime = runtime
         self._intake = intake
-        self._entries = settings.flush_events
-        self._lock = asyncio.Lock()
+        self._seconds = settings.flush_seconds
+        self._events = settings.flush_events
+        self._tried_at = float("-inf")
+        self._failed = False
+        self._shared = Shared(self._flush)
 
     async def flush(self) -> int:
-        """Move what waits now; return how many events were new.
+        """Move everything acknowledged before this call; return how many events were new.
 
         Raises: StoreUnavailable; what waits then stays where it is.
         """
-        async with self._lock:
-            stored = 0
-            targets = await self._intake.store.last_ids()
-            while targets:
-                moved, last = await self._move(sorted(targets))
-                stored += moved
-                targets = {
-                    shard: target
-                    for shard, target in targets.items()
-                    if shard in last and after(target, last[shard])
-                }
-            self._intake.waiting_entries = 0
-            return stored
+        return await self._shared()
+
+    async def flush_when_due(self) -> None:
+        """Move what waits when there is enough of it, or when it has waited long enough.
+
+        Raises: StoreUnavailable.
+        """
+        enough = self._intake.waiting >= self._events and not self._failed
+        if enough or time.monotonic() - self._tried_at >= self._seconds:
+            await self.flush()
+
+    async def close(self) -> None:
+        """Leave nothing that was acknowledged to the next start, unless a store is away."""
+        try:
+            await self.flush()
+        except StoreUnavailable as error:
+            _log.warning("usage_left_for_later", reason=error.detail)
+
+    async def _flush(self) -> int:
+        self._tried_at, self._failed = time.monotonic(), True
+        taken, stored = self._intake.taken, 0
+        targets = await self._intake.store.last_ids()
+        while targets:
+            moved, last = await self._move(sorted(targets))
+            stored += moved
+            targets = {
+                shard: target
+                for shard, target in targets.items()
+                if shard in last and after(target, last[shard])
+            }
+        self._intake.settle(taken)
+        self._failed = False
+        return stored
 
     async def _move(self, shards: Sequence[int]) -> tuple[int, dict[int, bytes]]:
-        store = self._intake.store
-        share = max(1, self._entries // len(shards))
-        last: dict[int, bytes] = {}
-        rows: list[bytes] = []
-        for shard in shards:
-            entries = await store.read(shard, share)
-            if entries:
-                last[shard] = entries[-1][0]
-                rows += [row for _, joined in entries for row in joined.split(b"\n")]
-        if not rows:
-            return 0, {}
-        faultpoint("flush.after_read")
-        stored = await self._store([_decode(row) for row in rows])
+        """Move about as many of the oldest events as one transaction should have."""
+        rows: list[tuple[int, bytes]] = []
+        try:
+            async with self._runtime.database.across_tenants() as session:
+                # One flush of all processes reads, so that no work is done twice.
+                await repository.lock_flush(session)
+                last, rows = await self._read(shards)
+                faultpoint("flush.after_read")
+                stored = await repository.store_rows(session, [joined for _, joined in rows])
+                faultpoint("flush.before_commit")
+        except DBAPIError as error:
+            if not repository.is_refusal(error):
+                raise
+            lines = [(shard, line) for shard, joined in rows for line in joined.split(b"\n")]
+            stored = await self._store_halves(lines)
         faultpoint("flush.after_store_before_trim")
-        await store.trim(last)
+        if last:
+            await self._intake.store.trim(last)
         return stored, last
 
-    async def _store(self, rows: Sequence[_Row]) -> int:
-        now = self._runtime.clock.now()
-        async with self._runtime.database.across_tenants() as session:
-            tenants = sorted({row[0] for row in rows})
-            by_tenant: dict[str, dict[str, list[Meter]]] = {tenant: {} for tenant in tenants}
-            for found in await repository.meters_of_tenants(session, tenants):
-                meter = meter_of(found.id, found.name, MeterSpec.parse(found.spec))
-                by_tenant[found.tenant_id].setdefault(meter.event_type, []).append(meter)
-            batch = Batch()
-            for row in rows:
-                batch.add(row, by_tenant[row[0]].get(row[4], []), now)
-            return await repository.store_usage(session, batch.columns())
+    async def _read(
+        self, shards: Sequence[int]
+    ) -> tuple[dict[int, bytes], list[tuple[int, bytes]]]:
+        """Return the last id read of each shard, and rows of entries, until there are enough."""
+        store = self._intake.store
+        found = await store.read(dict.fromkeys(shards, b"-"), READ_FIRST)
+        entries = [(shard, entry) for shard in shards for entry in found[shard]]
+        last = {shard: found[shard][-1][0] for shard in shards if found[shard]}
+        size = sum(len(entry[1]) for _, entry in entries)
+        for shard in shards:
+            read = len(found[shard])
+            asked = READ_FIRST
+            while read == asked and size < MOVE_BYTES and len(entries) < self._events:
+                asked = max(READ_FIRST, min(READ_MAX, MOVE_BYTES * len(entries) // (2 * size)))
+                (more,) = (await store.read({shard: b"(" + last[shard]}, asked)).values()
+                read = len(more)
+                if more:
+                    entries += ((shard, entry) for entry in more)
+                    last[shard] = more[-1][0]
+                    size += sum(len(rows) for _, rows in more)
+        return last, [(shard, rows) for shard, (_, rows) in entries]
 
+    async def _store_halves(self, lines: Sequence[tuple[int, bytes]]) -> int:
+        """Store what Postgres takes; a row that it refuses by itself is set aside.
 
-class Batch:
-    """Events and what they add to meters, as columns of one statement."""
-
-    def __init__(self) -> None:
-        self._events: dict[tuple[str, bool, str, str], int] = {}
-        self._hashes: set[tuple[tuple[str, bool, str, str], int]] = set()
-        self._rows: list[tuple[Any, ...]] = []
-        self._measures: list[tuple[Any, ...]] = []
-
-    def add(self, row: _Row, meters: Sequence[Meter], now: datetime) -> None:
-        """Add an event; a repeat within the batch counts once, other content is kept apart."""
-        tenant_id, livemode, source, event_id, event_type, subject, time, data, quantity, digest = (
-            row
-        )
-        identity = (tenant_id, livemode, source, event_id)
-        if (identity, digest) in self._hashes:
-            return
-        self._hashes.add((identity, digest))
-        at = datetime.fromisoformat(time)
-        value = Decimal(quantity) if quantity is not None else None
-        self._rows.append(
-            (
-                tenant_id, livemode, source, event_id, event_type, subject, at, data, value,
-                digest, now,
-            )
-        )  # fmt: skip
-        if identity in self._events:
-            return  # the statement inserts the first one and lists this one as a conflict
-        number = len(self._rows)
-        self._events[identity] = number
-        if meters:
-            decoded = msgspec.json.decode(data, type=dict[str, Any], strict=False)
-            event = UsageEvent(source, event_id, event_type, subject, at, decoded, value, digest)
-            for meter in meters:
-                self._measure(meter, event, number)
-
-    def _measure(self, meter: Meter, event: UsageEvent, number: int) -> None:
-        if not counts(meter, event.data):
-            return
-        value = measure(meter, event)
-        if value is None:
-            return
-        hour = event.time.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
-        dimensions = _encode(dimensions_of(meter, event.data)).decode()
-        self._measures.append((number, meter.id, hour, dimensions, value))
-
-    def columns(self) -> list[list[Any]]:
-        """Return the columns in the order of the storing function."""
-        events = [list(column) for column in zip(*self._rows, strict=True)]
-        measures: list[list[Any]] = [list(column) for column in zip(*self._measures, strict=True)]
-        return [*events, *(measures or [[], [], [], [], []])]
+        No row comes here that the door has checked as it should: one that does must not hold up
+        all the others.
+        """
+        try:
+            async with self._runtime.database.across_tenants() as session:
+                return await repository.store_rows(session, [line for _, line in lines])
+        except DBAPIError as error:
+            if not repository.is_refusal(error):
+                raise
+            if len(lines) == 1:
+                ((shard, line),) = lines
+                _log.error("usage_set_aside", shard=shard, bytes=len(line), error=str(error.orig))
+                await self._intake.store.set_aside(shard, line)
+                return 0
+        middle = len(lines) // 2
+        first = await self._store_halves(lines[:middle])
+        return first + await self._store_halves(lines[middle:])

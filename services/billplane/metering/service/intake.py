@@ -1,33 +1,41 @@
 """Taking usage: events of many requests become one call a shard, answered once it is on disk."""
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-import msgspec
 
 from billplane.chassis.auth import Principal
-from billplane.chassis.events.envelope import instant_text
 from billplane.chassis.faults import faultpoint, register
 from billplane.chassis.runtime import Runtime
-from billplane.metering.cache import REUSED, Item, UsageStore, shard_of
-from billplane.metering.domain import UsageEvent, encode_data
+from billplane.metering.cache import REUSED, UsageStore, shard_of
+from billplane.metering.domain import Item
 from billplane.metering.errors import EventIdReused, IngestBusy
 from billplane.metering.service.meters import MeterIndex
 from billplane.metering.settings import MeteringSettings
 
-BATCH_EVENTS = 256
-_encode = msgspec.json.Encoder().encode
+BATCH_BYTES = 1_048_576
 
 register("ingest.before_append", "ingest.after_append_before_answer")
 
 
-@dataclass(slots=True)
-class _Waiting:
-    """One request's events of one shard, and who waits for their statuses."""
+class _Request:
+    """One request's events by shard, and who waits for their statuses."""
 
-    items: list[Item]
-    answer: "asyncio.Future[list[int]]"
+    __slots__ = ("answer", "items", "shards", "size")
+
+    def __init__(self, tenant_id: str, items: Sequence[Item]) -> None:
+        self.items = items
+        self.size = sum(len(item.row) for item in items)
+        self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.shards: dict[int, list[int]] = {}
+        for number, item in enumerate(items):
+            self.shards.setdefault(shard_of(tenant_id, item.subject), []).append(number)
+
+    def of(self, shard: int) -> list[Item]:
+        """Return the events of a shard."""
+        if len(self.shards) == 1:
+            return list(self.items)
+        return [self.items[number] for number in self.shards[shard]]
 
 
 class Intake:
@@ -37,121 +45,147 @@ class Intake:
         settings: MeteringSettings = runtime.settings  # type: ignore[assignment]
         self.store = UsageStore(runtime.redis, settings.dedupe_seconds)
         self.meters = MeterIndex(runtime)
-        self.waiting_entries = 0
-        self._max = settings.events_waiting_max
-        self._queues: dict[int, list[_Waiting]] = {}
-        self._running: set[int] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._requests = 0
+        self.taken = 0
+        self._stored = 0
+        self._waiting_max = settings.events_waiting_max
+        self._batch_events = settings.batch_events
+        self._queue: deque[_Request] = deque()
+        self._sending: asyncio.Task[None] | None = None
 
-    async def take(self, principal: Principal, events: Sequence[UsageEvent]) -> list[int]:
+    @property
+    def waiting(self) -> int:
+        """How many events this process took that may not be in Postgres yet."""
+        return self.taken - self._stored
+
+    def settle(self, taken: int) -> None:
+        """Note that the first `taken` events are in Postgres."""
+        self._stored = max(self._stored, taken)
+
+    async def take(self, principal: Principal, items: Sequence[Item]) -> bytes:
         """Keep the events of one request, all or none; return a status for each.
+
+        Events of several shards are looked up in all of them first. Another process may use one of
+        the ids in between: then some are kept though the request is refused, and a repeat without
+        the refused event reports those as duplicates.
 
         Raises: EventIdReused naming the event, IngestBusy, StoreUnavailable.
         Idempotent by: source and id.
         """
-        if self.waiting_entries > self._max:
+        if self.waiting > self._waiting_max:
             raise IngestBusy("too much usage waits to be stored; try again", retry_after_seconds=1)
-        self._requests += 1
-        shards: dict[int, list[int]] = {}
-        items: list[Item] = []
-        for number, event in enumerate(events):
-            items.append(_item(principal, event, self._requests))
-            shards.setdefault(shard_of(principal.tenant_id, event.subject), []).append(number)
-        if len(shards) > 1:
-            # Nothing may be stored in one shard while another refuses.
-            for shard, numbers in shards.items():
-                looked = await self.store.look(shard, [items[number] for number in numbers])
-                _refuse_reused(events, numbers, looked)
-        found = await asyncio.gather(
-            *(
-                self._append(shard, [items[number] for number in numbers])
-                for shard, numbers in shards.items()
-            )
-        )
-        statuses = [0] * len(events)
-        for numbers, answers in zip(shards.values(), found, strict=True):
-            _refuse_reused(events, numbers, answers)
-            for number, status in zip(numbers, answers, strict=True):
-                statuses[number] = status
-        self.waiting_entries += len(events)
+        if len(items) > 1:
+            _refuse_reuse_within(items)
+        request = _Request(principal.tenant_id, items)
+        self._queue.append(request)
+        if self._sending is None:
+            self._sending = asyncio.create_task(self._send_all())
+        statuses = await request.answer
         faultpoint("ingest.after_append_before_answer")
         return statuses
 
-    async def _append(self, shard: int, items: list[Item]) -> list[int]:
-        waiting = _Waiting(items, asyncio.get_running_loop().create_future())
-        self._queues.setdefault(shard, []).append(waiting)
-        if shard not in self._running:
-            self._running.add(shard)
-            task = asyncio.create_task(self._drain(shard))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        return await waiting.answer
-
-    async def _drain(self, shard: int) -> None:
-        """Send what has gathered for a shard until nothing has; one call at a time.
+    async def _send_all(self) -> None:
+        """Send what has gathered until nothing has.
 
         The first request goes at once. While Redis writes, others gather, and go together.
         """
         try:
-            while self._queues.get(shard):
-                queue = self._queues[shard]
-                batch: list[_Waiting] = []
-                count = 0
-                while queue and (not batch or count + len(queue[0].items) <= BATCH_EVENTS):
-                    batch.append(queue.pop(0))
-                    count += len(batch[-1].items)
-                await self._send(shard, batch)
+            while self._queue:
+                await self._send(self._gather())
         finally:
-            self._running.discard(shard)
+            self._sending = None
 
-    async def _send(self, shard: int, batch: list[_Waiting]) -> None:
+    def _gather(self) -> list[_Request]:
+        batch = [self._queue.popleft()]
+        events, size = len(batch[0].items), batch[0].size
+        while self._queue:
+            following = self._queue[0]
+            events += len(following.items)
+            size += following.size
+            if events > self._batch_events or size > BATCH_BYTES:
+                break
+            batch.append(self._queue.popleft())
+        return batch
+
+    async def _send(self, batch: list[_Request]) -> None:
         faultpoint("ingest.before_append")
         try:
-            statuses = await self.store.append(
-                shard, [item for waiting in batch for item in waiting.items]
-            )
-        except Exception as error:
-            for waiting in batch:
-                if not waiting.answer.done():
-                    waiting.answer.set_exception(error)
-            return
-        start = 0
-        for waiting in batch:
-            end = start + len(waiting.items)
-            if not waiting.answer.done():
-                waiting.answer.set_result(statuses[start:end])
-            start = end
+            spread = [request for request in batch if len(request.shards) > 1]
+            if spread:
+                refused = await self._look(spread)
+                batch = [request for request in batch if request not in refused]
+            await self._append(batch)
+        except Exception as error:  # every waiting request gets it
+            for request in batch:
+                if not request.answer.done():
+                    request.answer.set_exception(error)
 
+    async def _look(self, requests: Sequence[_Request]) -> set[_Request]:
+        """Refuse requests with an id that was used for other content; nothing is stored."""
+        shards: dict[int, list[Item]] = {}
+        for request in requests:
+            for shard in request.shards:
+                shards.setdefault(shard, []).extend(request.of(shard))
+        reused = {id(item) for item in await self.store.look(shards)}
+        refused = set()
+        if reused:
+            for request in requests:
+                for number, item in enumerate(request.items):
+                    if id(item) in reused and request not in refused:
+                        refused.add(request)
+                        _answer(request, _reused(request.items, number))
+        return refused
 
-def _refuse_reused(
-    events: Sequence[UsageEvent], numbers: Sequence[int], statuses: Sequence[int]
-) -> None:
-    for number, status in zip(numbers, statuses, strict=True):
-        if status == REUSED:
-            event = events[number]
-            raise EventIdReused(
-                f"the id {event.id} of source {event.source} was used for another event",
-                field=f"/{number}/id" if len(events) > 1 else "/id",
-                metadata={"index": number, "id": event.id, "source": event.source},
-            )
-
-
-def _item(principal: Principal, event: UsageEvent, request: int) -> Item:
-    mode = "1" if principal.livemode else "0"
-    key = "\0".join((principal.tenant_id, mode, event.source, event.id)).encode()
-    row = _encode(
-        (
-            principal.tenant_id,
-            principal.livemode,
-            event.source,
-            event.id,
-            event.event_type,
-            event.subject,
-            instant_text(event.time),
-            encode_data(event.data).decode(),
-            None if event.quantity is None else f"{event.quantity:f}",
-            event.content_hash,
+    async def _append(self, batch: Sequence[_Request]) -> None:
+        shards: dict[int, list[_Request]] = {}
+        for request in batch:
+            for shard in request.shards:
+                shards.setdefault(shard, []).append(request)
+        found = await self.store.append(
+            {
+                shard: [request.of(shard) for request in requests]
+                for shard, requests in shards.items()
+            }
         )
+        statuses = {request: bytearray(len(request.items)) for request in batch}
+        for shard, requests in shards.items():
+            at = 0
+            for request in requests:
+                for number in request.shards[shard]:
+                    statuses[request][number] = found[shard][at]
+                    at += 1
+        for request, answer in statuses.items():
+            number = answer.find(REUSED)
+            if number < 0:
+                self.taken += len(answer)
+                _answer(request, bytes(answer))
+            else:
+                _answer(request, _reused(request.items, number))
+
+
+def _answer(request: _Request, answer: bytes | Exception) -> None:
+    if request.answer.done():
+        return  # whoever waited has gone away
+    if isinstance(answer, bytes):
+        request.answer.set_result(answer)
+    else:
+        request.answer.set_exception(answer)
+
+
+def _refuse_reuse_within(items: Sequence[Item]) -> None:
+    """Refuse a request that uses one id for two events.
+
+    Raises: EventIdReused.
+    """
+    known: dict[bytes, bytes] = {}
+    for number, item in enumerate(items):
+        if known.setdefault(item.key, item.content_hash) != item.content_hash:
+            raise _reused(items, number)
+
+
+def _reused(items: Sequence[Item], number: int) -> EventIdReused:
+    item = items[number]
+    return EventIdReused(
+        f"the id {item.id} was used for another event of the same source",
+        field=f"/{number}/id" if len(items) > 1 else "/id",
+        metadata={"index": number, "id": item.id},
     )
-    return Item(request, key, event.content_hash.to_bytes(8, signed=True), row)

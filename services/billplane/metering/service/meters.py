@@ -1,9 +1,10 @@
 """Meters: applied, made, looked up by the type of an event."""
 
+import asyncio
 import time
 from typing import Any
 
-from billplane.chassis import applied
+from billplane.chassis import applied, logging
 from billplane.chassis.applied import Application
 from billplane.chassis.auth import service_principal
 from billplane.chassis.database import ReadTransaction, Transaction
@@ -13,11 +14,14 @@ from billplane.metering import repository
 from billplane.metering.domain import Meter, meter_of
 from billplane.metering.errors import MeterNotFound
 from billplane.metering.models import MeterRow
+from billplane.metering.service.sharing import Shared
 from billplane.resources import MeterSpec
+
+_log = logging.get("metering")
 
 KIND = "Meter"
 FRESH_SECONDS = 2.0
-MISS_SECONDS = 0.2
+TENANTS_MAX = 10_000
 
 
 def spec_of(row: MeterRow) -> MeterSpec:
@@ -46,7 +50,7 @@ async def remove_meter(
     """
     row = await applied.remove(tx, MeterRow, uid, generation, epoch)
     if row is not None and delete:
-        await repository.delete_records(tx, row.id)
+        await _count_anew(tx, row)
 
 
 async def create_meter(tx: Transaction, name: str, spec: Any) -> MeterRow:
@@ -68,7 +72,6 @@ async def change_meter(tx: Transaction, meter: str, merge: Any) -> MeterRow:
     tx.authorize("meters:write")
     row = await _row(tx, meter)
     if applied.change(KIND, row, merge)[1]:
-        await tx.session.flush()
         await _count_anew(tx, row)
     return row
 
@@ -109,29 +112,53 @@ async def _row(tx: ReadTransaction, meter: str) -> MeterRow:
 
 
 async def _count_anew(tx: Transaction, row: MeterRow) -> None:
-    """Rebuild a meter's roll-up from stored events, in both modes."""
-    await repository.lock_store(tx)
-    await repository.rebuild_records(tx, meter_of(row.id, row.name, spec_of(row)))
+    """Make a meter's records from stored events, in both modes; flushes of the tenant wait."""
+    await tx.session.flush()
+    await repository.recount(tx, row.id)
 
 
 class MeterIndex:
-    """The meters of each tenant by event type, as this process last saw them."""
+    """The meters of each tenant by event type, as this process last saw them.
+
+    What is known is answered at once and looked up again behind the answer; only a type that is
+    not known waits for the database.
+    """
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._known: dict[str, tuple[float, dict[str, list[Meter]]]] = {}
+        self._loads: dict[str, Shared[dict[str, list[Meter]]]] = {}
+
+    def known(self, tenant_id: str, event_type: str) -> list[Meter] | None:
+        """Return the meters that count a type, if they are known."""
+        held = self._known.get(tenant_id)
+        if held is None:
+            return None
+        if time.monotonic() - held[0] > FRESH_SECONDS:
+            self._known[tenant_id] = (time.monotonic(), held[1])
+            self._refresh(tenant_id)
+        return held[1].get(event_type)
 
     async def find(self, tenant_id: str, event_type: str) -> list[Meter]:
-        """Return the meters that count a type; a type not seen yet is looked up again."""
-        held = self._known.get(tenant_id)
-        age = time.monotonic() - held[0] if held is not None else float("inf")
-        if held is not None and age < FRESH_SECONDS:
-            found = held[1].get(event_type)
-            if found or age < MISS_SECONDS:
-                return found or []
+        """Return the meters that count a type, from the database.
+
+        Raises: StoreUnavailable.
+        """
         return (await self._load(tenant_id)).get(event_type, [])
 
+    def _refresh(self, tenant_id: str) -> None:
+        task = asyncio.create_task(self._load(tenant_id))
+        task.add_done_callback(_note_failure)
+
     async def _load(self, tenant_id: str) -> dict[str, list[Meter]]:
+        if tenant_id not in self._loads:
+            if len(self._loads) > TENANTS_MAX:
+                self._loads.clear()
+                self._known.clear()
+            self._loads[tenant_id] = Shared(lambda: self._read(tenant_id))
+        return await self._loads[tenant_id]()
+
+    async def _read(self, tenant_id: str) -> dict[str, list[Meter]]:
         runtime = self._runtime
         principal = service_principal(runtime.name, tenant_id, livemode=False)
         async with runtime.database.read(runtime, principal) as tx:
@@ -140,7 +167,11 @@ class MeterIndex:
         for row in rows:
             meter = meter_of(row.id, row.name, spec_of(row))
             by_type.setdefault(meter.event_type, []).append(meter)
-        if len(self._known) > 10_000:
-            self._known.clear()
         self._known[tenant_id] = (time.monotonic(), by_type)
         return by_type
+
+
+def _note_failure(task: "asyncio.Task[dict[str, list[Meter]]]") -> None:
+    """Go on with what is known while the database is away."""
+    if not task.cancelled() and task.exception() is not None:
+        _log.warning("meters_not_refreshed", error=str(task.exception()))

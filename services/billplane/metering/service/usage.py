@@ -1,13 +1,15 @@
 """Reading usage: a meter's quantity by window, dimensions and filter."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from billplane.chassis.database import ReadTransaction
-from billplane.chassis.errors import FieldError, Invalid
+from billplane.chassis.database import ReadTransaction, Transaction
+from billplane.chassis.errors import CursorInvalid, FieldError, Invalid
 from billplane.chassis.rest import Page, decode_cursor, encode_cursor
 from billplane.metering import peers, repository
 from billplane.metering.domain import Meter, meter_of, path_of
@@ -56,7 +58,8 @@ async def query_usage(
 ) -> tuple[list[UsageRow], str | None, Meter]:
     """Return a page of usage in [starts_at, ends_at), by start and then dimensions.
 
-    Sums and counts of whole hours come from the roll-up, everything else from stored events.
+    Whole hours come from the hourly records where those can be put together, everything else
+    from stored events.
 
     Raises: MeterNotFound, Invalid, AggregationUnsupported, CursorInvalid, ScopeMissing.
     """
@@ -64,13 +67,7 @@ async def query_usage(
     row = await get_meter(tx, query.meter)
     meter = meter_of(row.id, row.name, spec_of(row))
     asked = _checked(query, meter)
-    if asked.window == "EVENT":
-        found = await repository.events(tx, asked)
-    elif meter.adds_up and _whole_hours(asked):
-        found = await repository.usage_from_records(tx, asked)
-    else:
-        found = await repository.usage_from_events(tx, asked)
-    more = len(found) == asked.limit
+    found = await _answer(tx, asked)
     rows = [
         UsageRow(
             tuple(item.dimensions),
@@ -82,8 +79,48 @@ async def query_usage(
         )
         for item in found[: asked.limit - 1]
     ]
-    cursor = encode_cursor(str(asked.offset + len(rows))) if more else None
-    return rows, cursor, meter
+    more = len(found) == asked.limit
+    return rows, _cursor(asked, found[asked.limit - 2]) if more else None, meter
+
+
+async def _answer(tx: ReadTransaction, asked: Asked) -> Sequence[Any]:
+    if asked.window == "EVENT":
+        return await repository.events(tx, asked)
+    if asked.meter.aggregation == "WeightedSum":
+        if asked.window != "PERIOD":
+            raise AggregationUnsupported(
+                f"{asked.meter.name} is a weighted sum, which only a whole period has"
+            )
+        return await repository.weighted_sum(tx, asked)
+    if asked.meter.recorded and _whole_hours(asked):
+        return await repository.usage_from_records(tx, asked)
+    return await repository.usage_from_events(tx, asked)
+
+
+def _cursor(asked: Asked, last: Any) -> str:
+    rest = [last.source, last.id] if asked.window == "EVENT" else list(last.dimensions)
+    return encode_cursor(json.dumps([last.bucket.isoformat(), rest]))
+
+
+def _after(token: str, query: Query) -> tuple[datetime, list[str]]:
+    """Read a cursor of ours.
+
+    Raises: CursorInvalid.
+    """
+    try:
+        at, rest = json.loads(decode_cursor(token))
+        after = datetime.fromisoformat(at)
+    except (ValueError, TypeError):
+        raise _not_ours() from None
+    length = 2 if query.window == "EVENT" else len(query.group_by)
+    whole = isinstance(rest, list) and all(isinstance(text, str) for text in rest)
+    if after.tzinfo is None or not whole or len(rest) != length:
+        raise _not_ours()
+    return after, rest
+
+
+def _not_ours() -> CursorInvalid:
+    return CursorInvalid("the cursor is not one that this list gave", field="cursor")
 
 
 def _checked(query: Query, meter: Meter) -> Asked:
@@ -102,10 +139,7 @@ def _checked(query: Query, meter: Meter) -> Asked:
         errors.append(FieldError("time_zone", "FIELD_INVALID", f"{query.time_zone} is no zone"))
     if errors:
         raise Invalid(errors)
-    if meter.aggregation == "WeightedSum":
-        raise AggregationUnsupported("weighted sums cannot be queried yet")
     limit = min(query.page_size, PAGE_MAX) if query.page_size > 0 else PAGE_MAX
-    offset = int(decode_cursor(query.page_token)) if query.page_token else 0
     return Asked(
         meter=meter,
         subjects=list(query.subjects),
@@ -117,7 +151,7 @@ def _checked(query: Query, meter: Meter) -> Asked:
         filter=[(name, list(values)) for name, values in query.filter],
         event_properties=[path_of(path) for path in query.event_properties],
         limit=limit + 1,
-        offset=offset,
+        after=_after(query.page_token, query) if query.page_token else None,
     )
 
 
@@ -131,7 +165,14 @@ def _whole_hours(asked: Asked) -> bool:
     if asked.window != "DAY":
         return True
     zone = ZoneInfo(asked.time_zone)
-    return not any((instant.astimezone(zone).utcoffset() or _HOUR) % _HOUR for instant in bounds)
+    # Some zones change their clocks by half an hour.
+    step = max(timedelta(days=1), (asked.ends_at - asked.starts_at) / 400)
+    at = asked.starts_at
+    while at < asked.ends_at + step:
+        if (at.astimezone(zone).utcoffset() or _HOUR) % _HOUR:
+            return False
+        at += step
+    return True
 
 
 def _seconds(asked: Asked, bucket: datetime) -> int:
@@ -164,11 +205,21 @@ class Unattributed:
 
 
 async def list_unattributed(tx: ReadTransaction) -> list[Unattributed]:
-    """Return the subjects of the newest events that no customer has as its id or external_id."""
+    """Return the newest subjects of events that no customer has as its id or external_id."""
     tx.authorize("usage:read")
-    found = []
-    for row in await repository.subjects(tx, UNATTRIBUTED_MAX):
-        period = await peers.current_period(tx, row.subject)
-        if not period.customer_id:
-            found.append(Unattributed(row.subject, row.events, row.first_at, row.last_at))
-    return found
+    rows = await repository.unknown_subjects(tx, UNATTRIBUTED_MAX)
+    unknown = [
+        row.subject for row in rows if not (await peers.current_period(tx, row.subject)).customer_id
+    ]
+    return [
+        Unattributed(row.subject, row.events, row.first_at, row.last_at)
+        for row in await repository.counts_of_subjects(tx, unknown)
+    ]
+
+
+async def attribute_subject(tx: Transaction, subject: str) -> bool:
+    """Note whose name a subject of events is; tell whether it is somebody's."""
+    tx.require_internal()
+    period = await peers.current_period(tx, subject)
+    await repository.note_customer(tx, subject, period.customer_id or None)
+    return bool(period.customer_id)
