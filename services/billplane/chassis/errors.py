@@ -109,6 +109,13 @@ class BodyTooLarge(BillplaneError):
     reason = "BODY_TOO_LARGE"
 
 
+class UnsupportedMediaType(BillplaneError):
+    """The body is of a type that the route does not read."""
+
+    kind = Kind.UNSUPPORTED_MEDIA_TYPE
+    reason = "UNSUPPORTED_MEDIA_TYPE"
+
+
 class NotFound(BillplaneError):
     """No such thing for this tenant."""
 

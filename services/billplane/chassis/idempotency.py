@@ -31,7 +31,7 @@ class Replay(Exception):
         self.answer = answer
 
 
-def check_key(key: str) -> str:
+def check_key(key: str, field: str = "/headers/Idempotency-Key") -> str:
     """Return the key when it is 1 to 255 visible ASCII characters.
 
     Raises: Invalid.
@@ -40,9 +40,9 @@ def check_key(key: str) -> str:
         raise Invalid(
             [
                 FieldError(
-                    "/headers/Idempotency-Key",
+                    field,
                     "IDEMPOTENCY_KEY_INVALID",
-                    "Idempotency-Key must be 1 to 255 visible ASCII characters",
+                    "an idempotency key must be 1 to 255 visible ASCII characters",
                 )
             ]
         )

@@ -19,10 +19,12 @@ from billplane.chassis.errors import (
     CursorInvalid,
     FieldError,
     Invalid,
+    UnsupportedMediaType,
     problem,
 )
 
 Row = TypeVar("Row")
+CURSOR_MAX = 500
 _REPLAYED = ("content-type", "location", "etag")
 
 
@@ -66,23 +68,40 @@ def parse_body(body: type[Parsed], values: dict[str, Any]) -> Parsed:
 
 
 class TextError(ValueError):
-    """A text holds a NUL character or a lone surrogate."""
+    """A text holds a NUL character or a lone surrogate; `pointer` leads to it."""
+
+    def __init__(self, detail: str, pointer: str) -> None:
+        super().__init__(detail)
+        self.pointer = pointer
 
 
-def check_text(value: Any) -> None:
-    """Refuse text that UTF-8 or the database cannot hold, anywhere in a value."""
-    stack = [value]
+def check_text(value: Any, pointer: str = "") -> None:
+    """Refuse text that UTF-8 or the database cannot hold, anywhere in a value.
+
+    Raises: TextError.
+    """
+    stack = [(value, pointer)]
     while stack:
-        item = stack.pop()
+        item, where = stack.pop()
         if isinstance(item, str):
             if "\0" in item:
-                raise TextError("text must not contain NUL characters")
+                raise TextError("text must not contain NUL characters", where)
             if any("\ud800" <= character <= "\udfff" for character in item):
-                raise TextError("text must be valid Unicode")
+                raise TextError("text must be valid Unicode", where)
         elif isinstance(item, dict):
-            stack += [*item.keys(), *item.values()]
+            # A name that cannot be told is told by the object that holds it.
+            stack += [(below, f"{where}/{escaped(name)}") for name, below in item.items()]
+            stack += [(name, where) for name in item]
         elif isinstance(item, list):
-            stack += item
+            stack += [(below, f"{where}/{index}") for index, below in enumerate(item)]
+
+
+def escaped(name: Any) -> str:
+    """Write one step of a JSON pointer.
+
+    Source: RFC 6901, section 3.
+    """
+    return str(name).replace("~", "~0").replace("/", "~1")
 
 
 class BillplaneRoute(APIRoute):
@@ -94,6 +113,8 @@ class BillplaneRoute(APIRoute):
 
         async def handle(request: Request) -> Response:
             _check_address(request)
+            if self.body_field is not None:
+                _check_content_type(request)
             response = await handler(request)
             request.scope["billplane.response"] = response
             return response
@@ -106,10 +127,28 @@ def _check_address(request: Request) -> None:
 
     Raises: Invalid.
     """
-    try:
-        check_text([*request.path_params.values(), *request.query_params.values()])
-    except TextError as error:
-        raise Invalid([FieldError("", "TEXT_INVALID", str(error))]) from None
+    for name, value in [*request.path_params.items(), *request.query_params.multi_items()]:
+        try:
+            check_text([name, value])
+        except TextError as error:
+            field = name if error.pointer == "/1" else ""
+            raise Invalid([FieldError(field, "TEXT_INVALID", str(error))]) from None
+
+
+def _check_content_type(request: Request) -> None:
+    """Refuse a body that says it is something else than JSON.
+
+    Raises: UnsupportedMediaType.
+    """
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in (
+        request.headers
+    ):
+        return
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise UnsupportedMediaType("send the body as it is, without Content-Encoding")
+    if given != "application/json" and not given.endswith("+json"):
+        raise UnsupportedMediaType("send the body as `Content-Type: application/json`")
 
 
 def router(prefix: str = "", **options: Any) -> APIRouter:
@@ -226,13 +265,18 @@ class Page(BaseModel):
     """Which part of a list is wanted; newest first by default."""
 
     limit: int = Field(default=50, ge=1, le=200)
-    cursor: str | None = Field(default=None, max_length=500)
+    cursor: str | None = Field(default=None, max_length=CURSOR_MAX)
     order: str = Field(default="desc", pattern="^(asc|desc)$")
 
     @classmethod
     def of(cls, page_size: int, page_token: str, order: str = "desc") -> "Page":
-        """Read the paging fields of a gRPC request; a size of 0 means the default."""
+        """Read the paging fields of a gRPC request; a size of 0 means the default.
+
+        Raises: CursorInvalid.
+        """
         size = min(page_size, 200) if page_size > 0 else 50
+        if len(page_token) > CURSOR_MAX:
+            raise CursorInvalid("the page token is not one that this list gave", field="page_token")
         return cls(limit=size, cursor=page_token or None, order=order)
 
     def after(self) -> str | None:
@@ -242,10 +286,17 @@ class Page(BaseModel):
         """
         return None if self.cursor is None else decode_cursor(self.cursor)
 
+    def after_number(self) -> int | None:
+        """Return the number that the previous page ended with.
+
+        Raises: CursorInvalid.
+        """
+        return None if self.cursor is None else decode_number(self.cursor)
+
 
 def _page(
     limit: Annotated[int, Query(ge=1, le=200, description="at most 200")] = 50,
-    cursor: Annotated[str | None, Query(max_length=500)] = None,
+    cursor: Annotated[str | None, Query(max_length=CURSOR_MAX)] = None,
     order: Annotated[str, Query(pattern="^(asc|desc)$")] = "desc",
 ) -> Page:
     return Page(limit=limit, cursor=cursor, order=order)
@@ -272,6 +323,17 @@ def decode_cursor(cursor: str) -> str:
     if last[:1] != "1" or len(last) < 2 or "\0" in last:
         raise CursorInvalid("the cursor is not one that this list gave", field="cursor")
     return last[1:]
+
+
+def decode_number(cursor: str) -> int:
+    """Read a cursor of a list that is ordered by a number.
+
+    Raises: CursorInvalid.
+    """
+    last = decode_cursor(cursor)
+    if not last.isascii() or not last.isdigit() or len(last) > 18:
+        raise CursorInvalid("the cursor is not one that this list gave", field="cursor")
+    return int(last)
 
 
 async def fetch_page(

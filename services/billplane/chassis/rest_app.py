@@ -12,7 +12,7 @@ from billplane.chassis import docs, ids, logging, metrics
 from billplane.chassis.errors import BillplaneError, FieldError, Invalid, Kind, PeerError, problem
 from billplane.chassis.idempotency import Replay
 from billplane.chassis.middleware import Middleware, internal_error
-from billplane.chassis.rest import request_id
+from billplane.chassis.rest import TextError, escaped, request_id
 from billplane.chassis.runtime import Runtime
 
 _log = logging.get("rest")
@@ -44,6 +44,7 @@ def build(runtime: Runtime) -> Middleware:
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
+        redirect_slashes=False,
     )
     api.state.runtime = runtime
     _add_error_handlers(api)
@@ -135,7 +136,8 @@ def _add_error_handlers(api: FastAPI) -> None:
             return _problem(request, error.__cause__)
         kind = _KIND_OF_STATUS.get(error.status_code, Kind.INVALID_ARGUMENT)
         reason = {404: "ROUTE_NOT_FOUND", 400: "BODY_MALFORMED"}.get(error.status_code, kind.name)
-        return _problem(request, PeerError(kind, reason, str(error.detail)))
+        headers = dict(error.headers) if error.headers else None
+        return _problem(request, PeerError(kind, reason, str(error.detail)), headers)
 
     @api.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
@@ -145,16 +147,24 @@ def _add_error_handlers(api: FastAPI) -> None:
 
 def invalid_fields(error: RequestValidationError) -> Invalid:
     """Return FastAPI's findings as our fields: JSON pointers for the body, names for the query."""
-    found = []
-    for item in error.errors():
-        where, *path = item["loc"]
-        reason = _REASONS.get(item["type"], "FIELD_INVALID")
-        if where == "body":
-            pointer = "".join(f"/{part}" for part in path) if reason != "BODY_MALFORMED" else ""
-        else:
-            pointer = ".".join(str(part) for part in path)
-        found.append(FieldError(pointer, reason, str(item["msg"])))
-    return Invalid(found)
+    return Invalid([_invalid_field(item) for item in error.errors()])
+
+
+def _invalid_field(item: dict[str, Any]) -> FieldError:
+    where, *path = item["loc"]
+    kind, cause = str(item["type"]), item.get("ctx", {}).get("error")
+    # A type of our own is its reason; one of pydantic's is looked up.
+    reason = kind if kind.isupper() else _REASONS.get(kind, "FIELD_INVALID")
+    detail = str(item["msg"]).removeprefix("Value error, ")
+    if where != "body":
+        return FieldError(".".join(str(part) for part in path), reason, detail)
+    if reason == "BODY_MALFORMED":
+        return FieldError("", reason, detail)
+    # The key of a map is at fault as much as what it leads to: both have the map's place.
+    pointer = "".join(f"/{escaped(part)}" for part in path if part != "[key]")
+    if isinstance(cause, TextError):
+        return FieldError(pointer + cause.pointer, "TEXT_INVALID", detail)
+    return FieldError(pointer, reason, detail)
 
 
 def _problem(

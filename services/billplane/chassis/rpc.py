@@ -1,15 +1,15 @@
 """gRPC manners: a servicer is a set of functions; credentials, transactions and errors are here."""
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 from google.protobuf import any_pb2, timestamp_pb2
-from google.protobuf.descriptor import ServiceDescriptor
-from google.protobuf.message import Message
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
@@ -20,7 +20,7 @@ from structlog.contextvars import bound_contextvars
 from billplane.chassis import idempotency, ids, logging, metrics
 from billplane.chassis.call import Call
 from billplane.chassis.channels import DOMAIN
-from billplane.chassis.errors import BillplaneError, FieldError, Invalid
+from billplane.chassis.errors import BillplaneError, FieldError, Invalid, MalformedBody
 from billplane.chassis.rest import TextError, check_text
 
 if TYPE_CHECKING:
@@ -84,19 +84,18 @@ class Rpc:
         handlers: dict[str, Any] = {}
         for name, entry in self._entries.items():
             method = self.descriptor.methods_by_name[name]
-            request_class = GetMessageClass(method.input_type)
+            # The bytes are read once the caller is known, so that bad ones get an answer of ours.
             handlers[name] = grpc.unary_unary_rpc_method_handler(
-                _serve(runtime, f"{self.full_name}/{name}", entry, method.output_type),
-                request_deserializer=request_class.FromString,
+                _serve(runtime, f"{self.full_name}/{name}", entry, method),
                 response_serializer=lambda response: response.SerializeToString(),
             )
         return grpc.method_handlers_generic_handler(self.full_name, handlers)
 
 
-def _serve(runtime: "Runtime", name: str, entry: _Entry, output: Any) -> Any:
-    response_class = GetMessageClass(output)
+def _serve(runtime: "Runtime", name: str, entry: _Entry, method: MethodDescriptor) -> Any:
+    classes = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
 
-    async def serve(request: Message, context: Any) -> Message:
+    async def serve(raw: bytes, context: Any) -> Message:
         started = time.perf_counter()
         headers = dict(context.invocation_metadata() or ())
         call_id = str(headers.get("x-request-id") or ids.new("req"))[:128]
@@ -104,9 +103,7 @@ def _serve(runtime: "Runtime", name: str, entry: _Entry, output: Any) -> Any:
         code = "OK"
         try:
             with bound_contextvars(service=runtime.name, request_id=call_id):
-                return await _answer(
-                    runtime, name, entry, request, headers, call_id, response_class
-                )
+                return await _answer(runtime, name, entry, raw, headers, call_id, classes)
         except BillplaneError as error:
             code = error.kind.grpc_code.name
             await context.abort_with_status(rpc_status.to_status(status_of(error)))
@@ -134,21 +131,22 @@ async def _answer(
     runtime: "Runtime",
     name: str,
     entry: _Entry,
-    request: Message,
+    raw: bytes,
     headers: dict[str, Any],
     call_id: str,
-    response_class: type[Message],
+    classes: tuple[type[Message], type[Message]],
 ) -> Message:
+    request_class, response_class = classes
     principal = await runtime.authenticator.authenticate(
         str(headers.get("authorization", "")), headers.get("billplane-livemode") == "true"
     )
-    _check_text(request)
+    request = _parsed(request_class, raw)
     if entry.mode == "read":
         async with runtime.database.read(runtime, principal, call_id) as reading:
             return await entry.function(reading, request)
     key, print_ = str(getattr(request, "request_id", "")), ""
     if key:
-        idempotency.check_key(key)
+        idempotency.check_key(key, "request_id")
         print_ = idempotency.fingerprint("RPC", name, request.SerializeToString(deterministic=True))
     if entry.mode == "steps":
         try:
@@ -169,23 +167,38 @@ async def _answer(
         return response
 
 
-def _check_text(message: Message) -> None:
+def _parsed(request_class: type[Message], raw: bytes) -> Message:
+    """Read a request.
+
+    Raises: MalformedBody, Invalid where text is such as no store can hold.
+    """
     try:
-        stack: list[Message] = [message]
-        while stack:
-            for field, value in stack.pop().ListFields():
-                if field.message_type is None:
-                    check_text(value if isinstance(value, str) else list(_items(field, value)))
-                elif field.message_type.GetOptions().map_entry:
-                    check_text(dict(value))
-                else:
-                    stack += list(value) if field.is_repeated else [value]
+        request = request_class.FromString(raw)
+    except DecodeError:
+        name = request_class.DESCRIPTOR.full_name
+        raise MalformedBody(f"the bytes are no {name}") from None
+    stack: list[tuple[Message, str]] = [(request, "")]
+    while stack:
+        message, prefix = stack.pop()
+        for field, value in message.ListFields():
+            name = f"{prefix}{field.name}"
+            below = field.message_type
+            if below is None or below.GetOptions().map_entry:
+                _check_text(name, value, repeated=field.is_repeated)
+            elif field.is_repeated:
+                stack += [(item, f"{name}[{index}].") for index, item in enumerate(value)]
+            else:
+                stack.append((value, f"{name}."))
+    return request
+
+
+def _check_text(name: str, value: Any, *, repeated: bool) -> None:
+    if repeated:
+        value = dict(value) if hasattr(value, "items") else list(value)
+    try:
+        check_text(value)
     except TextError as error:
-        raise Invalid([FieldError("", "TEXT_INVALID", str(error))]) from None
-
-
-def _items(field: Any, value: Any) -> Sequence[Any]:
-    return list(value) if field.is_repeated else [value]
+        raise Invalid([FieldError(name, "TEXT_INVALID", str(error))]) from None
 
 
 def status_of(error: BillplaneError) -> status_pb2.Status:

@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
+from billplane.chassis.fields import Instant
 from billplane.chassis.rest import Body, Resource
 from billplane.money import MINOR_MAX
 
@@ -32,8 +33,8 @@ class CouponBody(Body):
     redemptions_per_customer_max: Positive | None = None
     priority: Annotated[int, Field(ge=-(2**31), le=2**31 - 1, strict=True)] = 0
     cap_minor: Positive | None = None
-    valid_from: AwareDatetime | None = None
-    valid_until: AwareDatetime | None = None
+    valid_from: Instant | None = None
+    valid_until: Instant | None = None
     plans: list[Text] = Field(default_factory=list, max_length=100)
     charges: list[Text] = Field(default_factory=list, max_length=100)
 
@@ -88,7 +89,7 @@ class CalculationBody(Body):
     coupon_codes: list[Text] = Field(default_factory=list, max_length=20)
     lines: list[LineBody] = Field(min_length=1, max_length=1000)
     currency_code: Currency
-    at: AwareDatetime | None = None
+    at: Instant | None = None
 
 
 class Share(Resource):

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
+from billplane.chassis.fields import CalendarDate
 from billplane.chassis.rest import Body, Resource
 
 Currency = Annotated[str, StringConstraints(pattern="^[A-Z]{3}$")]
@@ -85,7 +86,7 @@ class ConvertBody(Body):
     amount_minor: Annotated[int, Field(ge=-(2**53) + 1, le=2**53 - 1, strict=True)]
     currency_code: Currency
     to: Currency
-    as_of: date | None = None
+    as_of: CalendarDate | None = None
     rounding: str = "half_up"
     feed: str | None = None
 

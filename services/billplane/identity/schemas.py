@@ -3,8 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
+from billplane.chassis.fields import Instant
 from billplane.chassis.rest import Body, Resource
 
 Text = Annotated[str, StringConstraints(max_length=255)]
@@ -65,7 +66,7 @@ class KeyBody(Body):
     type: Literal["test", "live"] = "test"
     name: Text = ""
     scopes: list[Text] = Field(default_factory=lambda: ["*"], min_length=1, max_length=50)
-    expires_at: AwareDatetime | None = None
+    expires_at: Instant | None = None
 
 
 class Key(Resource):

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 
+from billplane.chassis.fields import CalendarDate, CountryOrEmpty
 from billplane.chassis.rest import Body, Resource
 
 Text = Annotated[str, StringConstraints(max_length=255)]
@@ -36,7 +37,7 @@ class AddressBody(Body):
     city: Text = ""
     region: Text = ""
     postal_code: Text = ""
-    country: Annotated[str, StringConstraints(pattern="^([A-Z]{2})?$")] = ""
+    country: CountryOrEmpty = ""
 
 
 class LineBody(Body):
@@ -63,7 +64,7 @@ class InvoiceBody(Body):
     currency_code: Currency
     lines: Lines
     coupon_codes: Codes = Field(default_factory=list)
-    due_on: date | None = None
+    due_on: CalendarDate | None = None
     metadata: Metadata = Field(default_factory=dict)
 
 
@@ -72,7 +73,7 @@ class ChangeBody(Body):
 
     lines: Lines | None = None
     coupon_codes: Codes | None = None
-    due_on: date | None = None
+    due_on: CalendarDate | None = None
     metadata: Metadata | None = None
 
 

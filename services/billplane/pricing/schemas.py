@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
+from billplane.chassis.fields import Integer
 from billplane.chassis.rest import Body, Resource
 from billplane.resources.common import NAME_PATTERN
 
@@ -58,7 +59,7 @@ class QuoteBody(Body):
     """What a whole period would cost in which the items are used at an instant."""
 
     plan: Text = Field(default="", description="id or name; empty = the default plan")
-    version: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    version: Annotated[Integer, Field(ge=0, le=2**31 - 1)] = 0
     currency_code: Currency | None = None
     at: datetime | None = None
     items: Annotated[list[QuoteItem], Field(default_factory=list, max_length=1000)]

@@ -3,16 +3,16 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
+from billplane.chassis.fields import CountryOrEmpty, Instant, Integer
 from billplane.chassis.rest import Body, Resource
-from billplane.resources.common import TimeZone
+from billplane.money import CurrencyCode
+from billplane.resources.common import Currency, TimeZone
 
 Text = Annotated[str, StringConstraints(max_length=255)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=255)]
-Country = Annotated[str, StringConstraints(pattern="^[A-Z]{2}$")]
-Currency = Annotated[str, StringConstraints(pattern="^[A-Z]{3}$")]
-Metadata = Annotated[dict[str, Text], Field(max_length=50)]
+Metadata = Annotated[dict[Text, Text], Field(max_length=50)]
 Code = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 
 
@@ -22,16 +22,10 @@ def _printable(text: str) -> str:
     return text
 
 
-def _in_range(instant: datetime) -> datetime:
-    if not 1970 <= instant.year <= 2100:
-        raise ValueError("must lie in the years 1970 to 2100")
-    return instant
-
-
 Identifier = Annotated[
     str, StringConstraints(min_length=1, max_length=255), AfterValidator(_printable)
 ]
-Instant = Annotated[AwareDatetime, AfterValidator(_in_range)]
+Days = Annotated[Integer, Field(ge=0, le=365)]
 
 
 class Address(Body):
@@ -42,7 +36,7 @@ class Address(Body):
     city: Text = ""
     region: Text = ""
     postal_code: Text = ""
-    country: Country | Literal[""] = ""
+    country: CountryOrEmpty = ""
 
 
 class TaxId(Body):
@@ -62,9 +56,9 @@ class CustomerBody(Body):
     tax_ids: list[TaxId] = Field(default_factory=list, max_length=10)
     tax_type: Literal["consumer", "business"] = "consumer"
     user_type: Text = ""
-    currency_code: Currency = "EUR"
+    currency_code: Currency = CurrencyCode("EUR")
     locale: Literal["en", "de"] = "en"
-    payment_terms_days: Annotated[int, Field(ge=0, le=365)] = 14
+    payment_terms_days: Days = 14
     time_zone: TimeZone = "Etc/UTC"
     test_clock_id: Text | None = None
     metadata: Metadata = Field(default_factory=dict)
@@ -82,7 +76,7 @@ class CustomerPatch(Body):
     user_type: Text | None = None
     currency_code: Currency | None = None
     locale: Literal["en", "de"] | None = None
-    payment_terms_days: Annotated[int, Field(ge=0, le=365)] | None = None
+    payment_terms_days: Days | None = None
     time_zone: TimeZone | None = None
     metadata: Metadata | None = None
 

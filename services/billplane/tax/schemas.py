@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from billplane.chassis.fields import CalendarDate
 from billplane.chassis.rest import Body, Resource
 
 Country = Annotated[str, StringConstraints(pattern="^[A-Z]{2}$")]
@@ -39,7 +40,7 @@ class LineBody(Body):
     amount_minor: Minor
     inclusive: bool = False
     category: Text = "Standard"
-    tax_on: date | None = None
+    tax_on: CalendarDate | None = None
     rule_id: Text = ""
 
 
@@ -110,8 +111,8 @@ class RuleBody(Body):
     stacked: bool = False
     customer_id: Text = ""
     tax_type: Literal["", "consumer", "business"] = ""
-    valid_from: date
-    valid_until: date | None = None
+    valid_from: CalendarDate
+    valid_until: CalendarDate | None = None
     label: Text = ""
 
 
