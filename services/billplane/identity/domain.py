@@ -38,6 +38,14 @@ def normalise_email(text: str) -> tuple[str, str]:
     return found.normalized, found.normalized.casefold()
 
 
+def email_key(text: str) -> str:
+    """Return the form in which an address is looked up, however it is written."""
+    try:
+        return normalise_email(text.strip())[1]
+    except Invalid:
+        return text.strip().casefold()
+
+
 def check_password(password: str) -> None:
     """Refuse a password that is too short or too long; there are no composition rules.
 

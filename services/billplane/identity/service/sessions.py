@@ -108,16 +108,18 @@ async def log_in(runtime: Runtime, *, email: str, password: str, tenant_id: str 
     Raises: CredentialsInvalid, TooManyLogins.
     """
     settings: IdentitySettings = runtime.settings  # type: ignore[assignment]
-    account = domain.hash_secret(email.strip().casefold())
-    if await throttle.failed_logins(runtime, account) >= settings.logins_per_minute:
-        raise TooManyLogins("too many failed log-ins; wait a minute", retry_after_seconds=60)
-    memberships = await repository.find_user(runtime, email.strip().casefold())
+    email_key = domain.email_key(email)
+    account = domain.hash_secret(email_key)
+    memberships = await repository.find_user(runtime, email_key)
     chosen = [row for row in memberships if tenant_id in (None, row.tenant_id)]
     # An unknown address costs as much as a wrong password, so that the time tells nothing.
     known = memberships[0].password_hash if memberships else _decoy()
-    if not await _verify(known, password) or not chosen:
-        await throttle.note_failed_login(runtime, account)
-        raise CredentialsInvalid("the e-mail address or the password is wrong")
+    async with _HASHES:  # so that attempts at once are counted one after another
+        if await throttle.failed_logins(runtime, account) >= settings.logins_per_minute:
+            raise TooManyLogins("too many failed log-ins; wait a minute", retry_after_seconds=60)
+        if not await _verify(known, password) or not chosen:
+            await throttle.note_failed_login(runtime, account)
+            raise CredentialsInvalid("the e-mail address or the password is wrong")
     found = chosen[0]
     return await _open(runtime, found.user_id, found.tenant_id, found.role)
 
@@ -229,8 +231,7 @@ async def _hash(password: str) -> str:
 
 
 async def _verify(password_hash: str, password: str) -> bool:
-    async with _HASHES:
-        try:
-            return await asyncio.to_thread(_hasher.verify, password_hash, password)
-        except VerifyMismatchError:
-            return False
+    try:
+        return await asyncio.to_thread(_hasher.verify, password_hash, password)
+    except VerifyMismatchError:
+        return False
