@@ -1,5 +1,6 @@
 """Catalog, protos, import contracts and README agree; says what a new service still lacks."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
@@ -22,6 +23,10 @@ def lacking(service: str) -> list[str]:
         steps.append(f"add protos/billplane/{service}/v1/{service}.proto and run `make protos`")
     if app.messages and not (ROOT / f"protos/billplane/{service}/v1/events.proto").is_file():
         steps.append(f"add protos/billplane/{service}/v1/events.proto and run `make protos`")
+    table = json.loads((ROOT / "services/billplane/gateway/data/routes.json").read_text())
+    known = {row["prefix"] for row in table if row["service"] == service}
+    if known != {route.prefix for route in app.routes}:
+        steps.append("run `make protos`: the gateway does not know the service's routes")
     if not (ROOT / "tests" / service).is_dir():
         steps.append(f"add tests/{service}/")
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
