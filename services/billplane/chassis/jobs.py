@@ -13,6 +13,7 @@ from billplane.chassis import logging, metrics
 from billplane.chassis.auth import service_principal
 from billplane.chassis.database.transaction import ReadTransaction, Transaction
 from billplane.chassis.errors import StoreUnavailable
+from billplane.chassis.finishing import finish
 
 if TYPE_CHECKING:
     from billplane.chassis.runtime import Runtime
@@ -25,6 +26,18 @@ class Worker:
 
     def __init__(self, runtime: "Runtime") -> None:
         self.runtime = runtime
+
+    async def wait(self, event: asyncio.Event, seconds: float) -> None:
+        """Wait for an event so long, and no longer than the service runs."""
+        waiting = [
+            asyncio.ensure_future(event.wait()),
+            asyncio.ensure_future(self.runtime.stopping.wait()),
+        ]
+        try:
+            await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in waiting:
+                task.cancel()
 
     async def find(self, function: str, **arguments: Any) -> Sequence[Row[Any]]:
         """Call a worker function of the service's schema by name and named arguments."""
@@ -78,13 +91,17 @@ class Jobs:
         return register
 
 
+async def _run(job: Job, worker: Worker) -> None:
+    await job.work(worker)
+
+
 async def run_job(runtime: "Runtime", job: Job) -> None:
     """Run one job again and again until cancelled; a failure waits for the next turn."""
     worker = Worker(runtime)
     await asyncio.sleep(random.uniform(0, min(job.every_seconds, 5)))  # noqa: S311 - spreads load
     while True:
         try:
-            await asyncio.shield(job.work(worker))
+            await finish(_run(job, worker))
             metrics.JOB_RUNS.labels(runtime.name, job.name, "done").inc()
         except StoreUnavailable as error:
             metrics.JOB_RUNS.labels(runtime.name, job.name, "unavailable").inc()

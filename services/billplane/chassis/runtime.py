@@ -63,6 +63,7 @@ class Runtime:
         self.serve_open_path: Any = None
         self.peers_in_process: dict[str, Any] = {}
         self.state: Any = None
+        self.stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     def wake_relay(self) -> None:
@@ -83,8 +84,14 @@ class Runtime:
 
     async def stop(self) -> None:
         """End background work: what is in hand is finished, the rest stays for later."""
+        self.stopping.set()
         for task in self._tasks:
             task.cancel()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=self.settings.stop_grace_seconds)
+            for task in late:
+                _log.warning("background_work_cut_off", task=task.get_name())
+                task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._tasks.clear()
         if self.state is not None and hasattr(self.state, "close"):

@@ -1,7 +1,5 @@
 """Periodic work of subscription."""
 
-import asyncio
-from contextlib import suppress
 from datetime import timedelta
 
 from billplane.chassis.jobs import Jobs, Worker
@@ -28,8 +26,8 @@ async def start_due_runs(worker: Worker) -> None:
 async def work_on_runs(worker: Worker) -> None:
     """Work on running billing runs, those of dead processes too; wait when there is none."""
     biller: Biller = worker.runtime.state
-    with suppress(TimeoutError):  # then look anyway: another process may have left one
-        await asyncio.wait_for(biller.awake.wait(), 2)
+    # Look also when nobody woke us: another process may have left a run.
+    await worker.wait(biller.awake, 2)
     biller.awake.clear()
     for run in await worker.find("running_runs"):
         if biller.take(run.id):

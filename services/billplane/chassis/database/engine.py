@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from billplane.chassis import ids
@@ -144,6 +145,8 @@ class translated_errors:  # noqa: N801 - used as a statement
 
 def connection_lost(error: BaseException) -> bool:
     """True when the error means that the server is away, not that the statement is wrong."""
+    if isinstance(error, PoolTimeout):
+        return True  # every connection is taken: as good as away, and as short
     if isinstance(error, DBAPIError):
         if error.connection_invalidated or isinstance(error, InterfaceError):
             return True

@@ -1,6 +1,5 @@
 """Consumers: each message has its effect once, in its order where the handler asks for it."""
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from billplane.chassis.events.envelope import Metadata, decode, parse_payload
 from billplane.chassis.events.registry import MessageType
 from billplane.chassis.events.transport import Delivery
 from billplane.chassis.faults import faultpoint, register
+from billplane.chassis.finishing import finish
 
 if TYPE_CHECKING:
     from billplane.chassis.database.transaction import Transaction
@@ -91,20 +91,32 @@ class Dispatcher:
         """Handle messages until cancelled; the one in hand is finished first."""
         transport = self._runtime.transport
         async for delivery in transport.deliveries(self._runtime.name, self._destinations):
-            await asyncio.shield(self._deliver(delivery))
+            await finish(self._deliver(delivery))
 
     async def _deliver(self, delivery: Delivery) -> None:
-        metadata, payload = decode(delivery.envelope)
+        try:
+            metadata, payload = decode(delivery.envelope)
+        except (ValueError, KeyError, TypeError) as error:
+            # Nobody can say whose it is, so it has no place among a tenant's dead letters.
+            metrics.HANDLED.labels(self._runtime.name, "", "unreadable").inc()
+            _log.error(
+                "message_unreadable", destination=delivery.destination, error=type(error).__name__
+            )
+            await self._acknowledge(delivery)
+            return
         interests = self._by_type.get(metadata.event_type, [])
         done = True
         for interest in interests:
             done &= await self._try(interest, metadata, payload, delivery)
         if done:
             faultpoint("inbox.after_end_before_acknowledge")
-            try:
-                await self._runtime.transport.acknowledge(self._runtime.name, delivery)
-            except RedisError as error:
-                _log.warning("acknowledge_failed", error=str(error))
+            await self._acknowledge(delivery)
+
+    async def _acknowledge(self, delivery: Delivery) -> None:
+        try:
+            await self._runtime.transport.acknowledge(self._runtime.name, delivery)
+        except RedisError as error:
+            _log.warning("acknowledge_failed", error=str(error))
 
     async def _try(
         self, interest: Interest, metadata: Metadata, payload: Any, delivery: Delivery
@@ -119,7 +131,8 @@ class Dispatcher:
             parked = self._parked_at.setdefault(metadata.event_id, time.monotonic())
             if time.monotonic() - parked < GAP_SECONDS:
                 return False
-            await self._set_aside(interest, metadata, delivery, "GAP", str(gap))
+            if not await self._set_aside(interest, metadata, delivery, "GAP", str(gap)):
+                return False
         except Exception as error:
             metrics.HANDLED.labels(*labels, "failed").inc()
             reason = error.reason if isinstance(error, BillplaneError) else type(error).__name__
@@ -133,7 +146,8 @@ class Dispatcher:
             )
             if delivery.attempt < interest.message.attempts_max:
                 return False
-            await self._set_aside(interest, metadata, delivery, reason, str(error))
+            if not await self._set_aside(interest, metadata, delivery, reason, str(error)):
+                return False
         else:
             metrics.HANDLED.labels(*labels, "handled").inc()
         self._parked_at.pop(metadata.event_id, None)
@@ -206,26 +220,31 @@ class Dispatcher:
         delivery: Delivery,
         reason: str,
         detail: str,
-    ) -> None:
+    ) -> bool:
+        """Keep a message as a dead letter; False when the database is away and it must wait."""
         runtime = self._runtime
         principal = service_principal(runtime.name, metadata.tenant_id, metadata.livemode)
-        async with runtime.database.write(runtime, principal) as tx:
-            tx.session.add(
-                DeadLetterRow(
-                    id=ids.new("dlq"),
-                    tenant_id=metadata.tenant_id,
-                    livemode=metadata.livemode,
-                    consumer=interest.name,
-                    event_type=metadata.event_type,
-                    reason=reason,
-                    detail=detail[:2000],
-                    attempts=delivery.attempt,
-                    envelope=delivery.envelope,
-                    created_at=tx.now,
+        try:
+            async with runtime.database.write(runtime, principal) as tx:
+                tx.session.add(
+                    DeadLetterRow(
+                        id=ids.new("dlq"),
+                        tenant_id=metadata.tenant_id,
+                        livemode=metadata.livemode,
+                        consumer=interest.name,
+                        event_type=metadata.event_type,
+                        reason=reason,
+                        detail=detail[:2000],
+                        attempts=delivery.attempt,
+                        envelope=delivery.envelope,
+                        created_at=tx.now,
+                    )
                 )
-            )
+        except StoreUnavailable:
+            return False
         metrics.DEAD_LETTERS.labels(runtime.name, metadata.event_type, reason).inc()
         _log.error("message_set_aside", event_id=metadata.event_id, reason=reason)
+        return True
 
     async def replay(self, tenant_id: str, livemode: bool, dead_letter_id: str) -> None:
         """Handle a dead letter again and forget it when that succeeds.

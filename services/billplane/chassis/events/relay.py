@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from billplane.chassis import ids, logging, metrics
 from billplane.chassis.errors import BillplaneError
 from billplane.chassis.events.envelope import decode
 from billplane.chassis.events.transport import Outgoing
 from billplane.chassis.faults import faultpoint, register
+from billplane.chassis.finishing import finish
 
 if TYPE_CHECKING:
     from billplane.chassis.runtime import Runtime
@@ -45,11 +47,11 @@ class Relay:
         failures = 0
         while True:
             try:
-                published = await self.publish_claimed()
+                published = await finish(self.publish_claimed())
                 failures = 0
                 if published < CLAIM_MAX:
                     await self._sleep(IDLE_SECONDS)
-            except (BillplaneError, RedisError, OSError) as error:
+            except (BillplaneError, RedisError, SQLAlchemyError, OSError) as error:
                 failures += 1
                 _log.warning("relay_failed", service=self._runtime.name, error=str(error))
                 await asyncio.sleep(min(2.0**failures * 0.1, 10))
