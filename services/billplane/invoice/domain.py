@@ -279,8 +279,6 @@ def faults(draft: Draft) -> list[tuple[str, str, str]]:
         found.append(
             ("/customer/payment_terms_days", "FIELD_INVALID", f"0 to {TERMS_DAYS_MAX} days")
         )
-    if draft.subscription_id and draft.period_starts_at is None:
-        found.append(("/period_starts_at", "FIELD_REQUIRED", "a subscription is billed by period"))
     starts, ends = draft.period_starts_at, draft.period_ends_at
     if starts is not None and (ends is None or ends <= starts):
         found.append(("/period_ends_at", "FIELD_INVALID", "the period must end after its start"))

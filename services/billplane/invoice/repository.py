@@ -52,7 +52,7 @@ async def row(tx: ReadTransaction, id_or_number: str, *, lock: bool = False) -> 
 async def invoice_of_period(
     tx: ReadTransaction, subscription_id: str, starts_at: Any
 ) -> Invoice | None:
-    """Return the document of a subscription's period."""
+    """Return the document of a subscription's period; None means its first fees in advance."""
     row = (
         await tx.session.scalars(
             select(InvoiceRow).where(

@@ -1,6 +1,6 @@
 """Billing periods on real calendars and time zones."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -36,10 +36,12 @@ def period_at(interval: Interval, anchor: datetime, at: datetime) -> Period:
     zone = ZoneInfo(interval.time_zone)
     if interval.anchor == "Calendar":
         index = _calendar_index(interval, at.astimezone(zone).date())
-        starts, ends = (
-            _instant(_calendar_day(interval, number), zone, anchor=None)
-            for number in (index, index + 1)
+        starts, ends, later = (
+            _instant(_calendar_day(interval, index + number), zone, anchor=None)
+            for number in range(3)
         )
+        if at >= ends:  # a clock went back over midnight, and the day before came twice
+            starts, ends = ends, later
         return Period(max(starts, anchor), ends, starts, ends)
     local = anchor.astimezone(zone)
     number = _anniversary_guess(interval, local.date(), at.astimezone(zone).date())
@@ -53,8 +55,12 @@ def period_at(interval: Interval, anchor: datetime, at: datetime) -> Period:
 
 
 def period_after(interval: Interval, anchor: datetime, period: Period) -> Period:
-    """Return the period that follows."""
-    return period_at(interval, anchor, period.ends_at)
+    """Return the period that follows, from where the last one ended.
+
+    A plan's version with another interval is cut into that from there on.
+    """
+    found = period_at(interval, anchor, period.ends_at)
+    return replace(found, starts_at=period.ends_at)
 
 
 def last_local_date(period: Period, time_zone: str) -> date:

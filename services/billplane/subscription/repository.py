@@ -51,6 +51,11 @@ async def clock(tx: ReadTransaction, clock_id: str | None) -> TestClockRow | Non
     return await tx.session.get(TestClockRow, (tx.tenant_id, clock_id)) if clock_id else None
 
 
+async def lock_clock(tx: Transaction, clock_id: str) -> TestClockRow | None:
+    """Return a test clock, locked until the transaction ends."""
+    return await tx.session.get(TestClockRow, (tx.tenant_id, clock_id), with_for_update=True)
+
+
 async def now_of(tx: ReadTransaction, clock_id: str | None) -> datetime:
     """Return the time of a customer: its test clock's, or the real one."""
     row = await clock(tx, clock_id)
@@ -116,6 +121,8 @@ async def move_to_version(
         SubscriptionRow.plan_id == plan_id,
         SubscriptionRow.ended_at.is_(None),
         SubscriptionRow.plan_version < version,
+        # Versions may be announced in any order.
+        func.coalesce(SubscriptionRow.next_plan_version, 0) < version,
     )
     if customers is not None:
         names = select(CustomerRow.id).where(

@@ -192,7 +192,9 @@ _INDEXES = (
     "UNIQUE INDEX uq_invoices_sequence ON invoice.invoices"
     " (tenant_id, livemode, series, sequence) WHERE number <> ''",
     "UNIQUE INDEX uq_invoices_period ON invoice.invoices"
-    " (tenant_id, livemode, subscription_id, period_starts_at) WHERE subscription_id <> ''",
+    " (tenant_id, livemode, subscription_id, period_starts_at)"
+    # The first fees in advance have no period of their own: one such document a subscription.
+    " NULLS NOT DISTINCT WHERE subscription_id <> ''",
     "INDEX ix_invoices_customer ON invoice.invoices (tenant_id, livemode, customer_id, id)",
     "INDEX ix_invoices_state ON invoice.invoices (tenant_id, livemode, state, id)",
     "INDEX ix_invoices_past_due_at ON invoice.invoices (past_due_at) WHERE state = 'finalized'",

@@ -23,7 +23,8 @@ async def create_invoice(call: Call, draft: domain.Draft) -> Invoice:
     """Create a draft with discounts and tax computed, and publish InvoiceCreated.
 
     Raises: Invalid, TotalNegative, ScopeMissing; the peers' errors.
-    Idempotent by: the request id; for a subscription also by its period's start.
+    Idempotent by: the request id; for a subscription also by its period's start,
+        which the first fees in advance do without.
     """
     call.principal.require("invoices:write")
     pricing.check(draft)

@@ -1,6 +1,6 @@
 """Billing one period: usage and fees become lines, lines become an invoice."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,6 +20,7 @@ from billplane.subscription.models import CustomerRow, SubscriptionRow
 from billplane.subscription.peers import Peers, Plan
 from billplane.subscription.service.subscriptions import (
     announce,
+    bills_in_advance,
     check_priced,
     period_of,
     set_period,
@@ -40,6 +41,12 @@ class Work:
     plan: Plan
     period: domain.Period
     now: datetime
+
+    @property
+    def goes_on(self) -> bool:
+        """True when another period follows this one."""
+        cancel_at = self.row.cancel_at
+        return cancel_at is None or cancel_at > self.period.ends_at
 
     @property
     def aliases(self) -> list[str]:
@@ -155,6 +162,7 @@ async def _document(
         for query in queries
     ]
     rated = await peers.rated(_rating(work, usage, conversion, advance_only=advance_only))
+    lines = [*rated.lines, *([] if advance_only else await _next_version(peers, work, conversion))]
     kind = "advance" if advance_only else "run"
     starts = period.starts_at.isoformat()
     return invoice_pb2.CreateInvoiceRequest(
@@ -167,7 +175,7 @@ async def _document(
         period_starts_at=None if advance_only else to_timestamp(period.starts_at),
         period_ends_at=None if advance_only else to_timestamp(period.ends_at),
         currency_code=rated.currency_code,
-        lines=[_line(line, zone, period) for line in rated.lines],
+        lines=[_line(line, zone, period) for line in lines],
         coupon_codes=row.coupon_codes,
         at=to_timestamp(work.now),
         chart=await _chart(peers, work, queries),
@@ -188,7 +196,7 @@ def _rating(
     advance: domain.Period | None = None
     if advance_only:
         advance = period
-    elif row.cancel_at is None:
+    elif work.goes_on and row.next_plan_version is None:
         advance = domain.period_after(work.plan.spec.interval, row.billing_starts_at, period)
     return pricing_pb2.RatePeriodRequest(
         plan_id=work.plan.id,
@@ -206,6 +214,25 @@ def _rating(
         advance_ends_at=to_timestamp(advance.ends_at) if advance else None,
         advance_only=advance_only,
     )
+
+
+async def _next_version(
+    peers: Peers, work: Work, conversion: exchange_rate_pb2.Rate | None
+) -> list[pricing_pb2.RatedLine]:
+    """Return the fees in advance of the next period where it runs on another version."""
+    version, plan = work.row.next_plan_version, work.plan
+    if version is None or not work.goes_on:
+        return []
+    following = await peers.plan(plan.id, version)
+    check_priced(following.spec, work.customer.currency_code)
+    if not bills_in_advance(following.spec):
+        return []
+    period = domain.period_after(plan.spec.interval, work.row.billing_starts_at, work.period)
+    ahead = replace(work, plan=following, period=period)
+    if following.spec.currency != plan.spec.currency:
+        conversion = await _conversion(peers, ahead, following.spec.interval.time_zone)
+    rated = await peers.rated(_rating(ahead, [], conversion, advance_only=True))
+    return list(rated.lines)
 
 
 async def _conversion(peers: Peers, work: Work, zone: str) -> exchange_rate_pb2.Rate | None:
@@ -327,8 +354,17 @@ async def _period_billed(
             await announce(tx, row)
             return
         interval = work.plan.spec.interval
-        set_period(row, domain.period_after(interval, row.billing_starts_at, work.period))
-        row.state = "active"
-        if row.next_plan_version is not None:
-            row.plan_version, row.next_plan_version = row.next_plan_version, None
+        following = domain.period_after(interval, row.billing_starts_at, work.period)
+        set_period(row, following.until(row.cancel_at))
+        row.interval = interval.model_dump(mode="json")
+        row.state = "canceled" if row.state == "canceled" else "active"
+        # The version whose fees in advance were billed; one that came meanwhile takes its turn.
+        version = work.row.next_plan_version
+        if version is not None:
+            row.plan_version = version
+            row.next_plan_version = _later(row.next_plan_version, version)
             await announce(tx, row)
+
+
+def _later(version: int | None, billed: int) -> int | None:
+    return version if version is not None and version > billed else None

@@ -32,7 +32,9 @@ async def advance_clock(tx: Transaction, clock_id: str, to: datetime) -> TestClo
     Raises: TestClockNotFound, ClockMovesForward, ScopeMissing.
     """
     tx.authorize("test_clocks:write")
-    row = await get_clock(tx, clock_id)
+    row = await repository.lock_clock(tx, clock_id)
+    if row is None or tx.livemode:
+        raise TestClockNotFound(f"there is no test clock {clock_id}")
     if to < row.now:
         raise ClockMovesForward(f"the clock stands at {row.now.isoformat()}", field="/to")
     row.now = to

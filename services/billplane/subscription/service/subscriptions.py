@@ -86,7 +86,7 @@ async def create_subscription(
         state=_state(starts, billing_starts, now),
         starts_at=starts,
         billing_starts_at=billing_starts,
-        advance_due=_bills_in_advance(spec),
+        advance_due=bills_in_advance(spec),
         cancel_at=None,
         ended_at=None,
         coupon_codes=list(coupon_codes),
@@ -125,14 +125,18 @@ async def cancel_subscription(
     if row.ended_at is not None or row.state == "canceled":
         raise SubscriptionEndedAlready(f"the subscription {subscription_id} has ended")
     now = await repository.now_of(tx, row.test_clock_id)
-    if at_period_end:
-        row.cancel_at = row.period_ends_at
-    elif now <= row.period_starts_at:
-        # Nothing of the period has passed: there is nothing to bill.
+    if now < row.billing_starts_at:
+        # Nothing is billed of a trial; at its end nothing more happens.
+        row.cancel_at = row.ended_at = row.billing_starts_at if at_period_end else now
+        row.state = "canceled" if at_period_end else "ended"
+    elif at_period_end:
+        # Periods that have ended and are not billed yet are billed as they are.
+        row.cancel_at = _period_at(row, now).ends_at
+    elif now == row.period_starts_at:
         row.cancel_at, row.ended_at, row.state = now, now, "ended"
     else:
-        row.cancel_at = min(now, row.period_ends_at)
-        row.period_ends_at, row.state = row.cancel_at, "canceled"
+        row.cancel_at, row.state = now, "canceled"
+        row.period_ends_at = min(now, row.period_ends_at)
     await announce(tx, row)
     return row
 
@@ -175,9 +179,7 @@ async def current_period(
     row = await repository.current_subscription(tx, customer.id, now)
     if row is None:
         return CurrentPeriod(customer, now, None, None)
-    interval = Interval.model_validate(row.interval)
-    period = domain.period_at(interval, row.billing_starts_at, now).until(row.cancel_at)
-    return CurrentPeriod(customer, now, row, period)
+    return CurrentPeriod(customer, now, row, _period_at(row, now).until(row.cancel_at))
 
 
 async def count_subscriptions(tx: ReadTransaction, plan_id: str) -> int:
@@ -208,6 +210,13 @@ def period_of(row: SubscriptionRow) -> domain.Period:
     return domain.Period(
         row.period_starts_at, row.period_ends_at, row.nominal_starts_at, row.nominal_ends_at
     )
+
+
+def _period_at(row: SubscriptionRow, at: datetime) -> domain.Period:
+    held = period_of(row)
+    if held.starts_at <= at < held.ends_at:
+        return held
+    return domain.period_at(Interval.model_validate(row.interval), row.billing_starts_at, at)
 
 
 def check_priced(spec: BillingPlanSpec, currency: str) -> None:
@@ -247,7 +256,8 @@ def _state(starts: datetime, billing_starts: datetime, now: datetime) -> str:
     return "trialing" if now < billing_starts else "active"
 
 
-def _bills_in_advance(spec: BillingPlanSpec) -> bool:
+def bills_in_advance(spec: BillingPlanSpec) -> bool:
+    """True when the plan has fees that are due before their period."""
     return any(
         charge.recurring is not None and charge.recurring.billed == "InAdvance"
         for charge in spec.charges
