@@ -4,6 +4,8 @@ from datetime import timedelta
 
 from prometheus_client import Gauge
 
+from billplane.chassis.auth import service_principal
+from billplane.chassis.call import Call
 from billplane.chassis.jobs import Jobs, Worker
 from billplane.metering.service import usage
 
@@ -30,6 +32,7 @@ async def attribute_subjects(worker: Worker) -> None:
     found = await worker.find("unknown_subjects", before=before, row_limit=SUBJECTS_AT_ONCE)
     unknown = 0
     for row in found:
-        async with worker.transaction(row.tenant_id, row.livemode) as tx:
-            unknown += not await usage.attribute_subject(tx, row.subject)
+        principal = service_principal(worker.runtime.name, row.tenant_id, row.livemode)
+        async with Call(worker.runtime, principal) as call:
+            unknown += not await usage.attribute_subject(call, row.subject)
     UNATTRIBUTED.set(unknown)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import datetime
 
-from billplane.chassis.database import ReadTransaction
+from billplane.chassis.call import Call
 from billplane.chassis.errors import BillplaneError, Kind
 from billplane.chassis.rpc import to_timestamp
 from billplane.protos.pricing.v1 import pricing_pb2, pricing_pb2_grpc
@@ -12,22 +12,21 @@ from billplane.protos.subscription.v1 import subscription_pb2, subscription_pb2_
 from billplane.resources import BillingPlanSpec
 
 
-async def current_period(
-    tx: ReadTransaction, customer_id: str
-) -> subscription_pb2.GetCurrentPeriodResponse:
+async def current_period(call: Call, customer_id: str) -> subscription_pb2.GetCurrentPeriodResponse:
     """Return the customer's plan and period; an unknown customer has neither."""
-    stub = subscription_pb2_grpc.SubscriptionServiceStub(tx.channel("subscription"))
+    stub = subscription_pb2_grpc.SubscriptionServiceStub(call.runtime.channels.get("subscription"))
     request = subscription_pb2.GetCurrentPeriodRequest(customer_id=customer_id)
-    return await tx.ask(stub.GetCurrentPeriod, request)
+    return await call.ask(stub.GetCurrentPeriod, request)
 
 
 async def plan(
-    tx: ReadTransaction, plan_id: str, version: int
+    call: Call, plan_id: str, version: int
 ) -> tuple[pricing_pb2.Plan, BillingPlanSpec] | None:
     """Return a version of a plan, the tenant's default one for an empty id; None without one."""
-    stub = pricing_pb2_grpc.PricingServiceStub(tx.channel("pricing"))
+    stub = pricing_pb2_grpc.PricingServiceStub(call.runtime.channels.get("pricing"))
+    request = pricing_pb2.GetPlanRequest(id=plan_id, version=version)
     try:
-        answer = await tx.ask(stub.GetPlan, pricing_pb2.GetPlanRequest(id=plan_id, version=version))
+        answer = await call.ask(stub.GetPlan, request)
     except BillplaneError as error:
         if error.kind is Kind.NOT_FOUND:
             return None
@@ -36,18 +35,19 @@ async def plan(
 
 
 async def rated(
-    tx: ReadTransaction,
-    found: pricing_pb2.Plan,
+    call: Call,
+    plan_id: str,
+    version: int,
     bounds: Sequence[datetime],
     usage: Sequence[pricing_pb2.ChargeUsage],
     at: datetime,
 ) -> pricing_pb2.RatePeriodResponse:
     """Return the lines of a period; `bounds` are its start and end, then the nominal ones."""
     starts_at, ends_at, nominal_starts_at, nominal_ends_at = bounds
-    stub = pricing_pb2_grpc.PricingServiceStub(tx.channel("pricing"))
+    stub = pricing_pb2_grpc.PricingServiceStub(call.runtime.channels.get("pricing"))
     request = pricing_pb2.RatePeriodRequest(
-        plan_id=found.id,
-        version=found.version,
+        plan_id=plan_id,
+        version=version,
         starts_at=to_timestamp(starts_at),
         ends_at=to_timestamp(ends_at),
         nominal_starts_at=to_timestamp(nominal_starts_at),
@@ -55,4 +55,4 @@ async def rated(
         usage=usage,
         at=to_timestamp(at),
     )
-    return await tx.ask(stub.RatePeriod, request, timeout_seconds=30)
+    return await call.ask(stub.RatePeriod, request, timeout_seconds=30)

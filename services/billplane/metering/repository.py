@@ -1,6 +1,6 @@
 """Every SQL statement of metering; how an event becomes a quantity is in the first migration."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from io import BytesIO
@@ -19,6 +19,15 @@ from billplane.metering.models import MeterRow, UsageConflictRow, UsageSubjectRo
 async def meters(tx: ReadTransaction) -> Sequence[MeterRow]:
     """Return every meter in use."""
     return (await tx.session.scalars(select(MeterRow).where(MeterRow.removed_at.is_(None)))).all()
+
+
+async def meters_by_name(tx: ReadTransaction, names: Collection[str]) -> Sequence[MeterRow]:
+    """Return meters in use by id or name."""
+    wanted = list(names)
+    query = select(MeterRow).where(
+        MeterRow.removed_at.is_(None), MeterRow.name.in_(wanted) | MeterRow.id.in_(wanted)
+    )
+    return (await tx.session.scalars(query)).all()
 
 
 async def lock_flush(session: AsyncSession) -> None:
@@ -238,6 +247,33 @@ async def _grouped(
     return found.all()
 
 
+async def totals(
+    tx: ReadTransaction,
+    meter_ids: Sequence[str],
+    subjects: Sequence[str],
+    starts_at: datetime,
+    ends_at: datetime,
+) -> Sequence[Row[Any]]:
+    """Sum the hours of several meters, by their dimensions."""
+    found = await tx.session.execute(
+        text(
+            "SELECT meter_id, dimensions, sum(quantity) AS quantity,"
+            " sum(event_count)::bigint AS events FROM metering.usage_records"
+            " WHERE livemode = :livemode AND customer_id = ANY (:subjects)"
+            " AND meter_id = ANY (:meters) AND starts_at >= :starts_at AND starts_at < :ends_at"
+            " GROUP BY 1, 2"
+        ),
+        {
+            "livemode": tx.livemode,
+            "subjects": list(subjects),
+            "meters": list(meter_ids),
+            "starts_at": starts_at,
+            "ends_at": ends_at,
+        },
+    )
+    return found.all()
+
+
 async def unknown_subjects(tx: ReadTransaction, limit: int) -> Sequence[UsageSubjectRow]:
     """Return the newest names that no customer was found for yet."""
     query = (
@@ -274,9 +310,9 @@ async def page_of_conflicts(
 ) -> tuple[Sequence[UsageConflictRow], str | None]:
     """Return a page of events whose id had been used for other content."""
     query = select(UsageConflictRow).where(UsageConflictRow.livemode == tx.livemode)
-    after = page.after()
+    after = page.after_number()
     if after is not None:
         number = UsageConflictRow.number
-        query = query.where(number < int(after) if page.order == "desc" else number > int(after))
+        query = query.where(number < after if page.order == "desc" else number > after)
         page = page.model_copy(update={"cursor": None})
     return await fetch_page(tx, query, UsageConflictRow.number, page)

@@ -1,23 +1,14 @@
 """REST of metering beside the hot doors."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import Query as Parameter
-from fastapi import Request, Response
+from fastapi import Response
 
 from billplane.chassis.applied import hash_of
 from billplane.chassis.errors import FieldError, Invalid
-from billplane.chassis.rest import (
-    Caller,
-    Here,
-    PageQuery,
-    Reader,
-    Writer,
-    listing,
-    request_id,
-    router,
-)
+from billplane.chassis.fields import Instant
+from billplane.chassis.rest import PageQuery, Reader, Steps, Writer, listing, router
 from billplane.metering import schemas
 from billplane.metering.models import MeterRow
 from billplane.metering.service import estimate, meters, usage
@@ -61,12 +52,11 @@ async def delete_meter(meter: str, tx: Writer) -> None:
 
 @rest.get("/v1/usage")
 async def query_usage(
-    tx: Reader,
-    runtime: Here,
+    call: Steps,
     meter: Text,
     customer_id: Text,
-    starts_at: datetime,
-    ends_at: datetime,
+    starts_at: Instant,
+    ends_at: Instant,
     window: Literal["period", "hour", "quarter_hour", "day"] = "period",
     time_zone: Text = "Etc/UTC",
     group_by: Annotated[list[str] | None, Parameter(max_length=10)] = None,
@@ -78,10 +68,7 @@ async def query_usage(
     cursor: Annotated[str, Parameter(max_length=16_000)] = "",
 ) -> schemas.UsageList:
     """Return a customer's usage of one meter, stored a moment ago at the latest."""
-    for name, instant in (("starts_at", starts_at), ("ends_at", ends_at)):
-        if instant.tzinfo is None:
-            raise Invalid([FieldError(name, "TIME_INVALID", "an instant needs a time zone")])
-    await runtime.state.flusher.flush()
+    await call.runtime.state.flusher.flush()
     groups = group_by or []
     query = usage.Query(
         meter=meter,
@@ -95,7 +82,8 @@ async def query_usage(
         page_size=limit,
         page_token=cursor,
     )
-    rows, next_cursor, found = await usage.query_usage(tx, query)
+    async with call.reading() as tx:
+        rows, next_cursor, found = await usage.query_usage(tx, query)
     data = [
         schemas.Usage(
             dimensions=dict(zip(groups, row.dimensions, strict=True)),
@@ -112,20 +100,21 @@ async def query_usage(
 
 
 @rest.get("/v1/usage/unattributed")
-async def list_unattributed(tx: Reader, runtime: Here) -> schemas.UnattributedList:
+async def list_unattributed(call: Steps) -> schemas.UnattributedList:
     """List subjects of the newest usage that are no customer's id or external_id."""
-    await runtime.state.flusher.flush()
-    found = await usage.list_unattributed(tx)
+    await call.runtime.state.flusher.flush()
+    found = await usage.list_unattributed(call)
     return schemas.UnattributedList(
         data=[schemas.Unattributed.model_validate(item) for item in found]
     )
 
 
 @rest.get("/v1/usage_events/conflicts")
-async def list_conflicts(tx: Reader, runtime: Here, page: PageQuery) -> schemas.ConflictList:
+async def list_conflicts(call: Steps, page: PageQuery) -> schemas.ConflictList:
     """List events whose id had been used for other content."""
-    await runtime.state.flusher.flush()
-    rows, cursor = await usage.list_conflicts(tx, page)
+    await call.runtime.state.flusher.flush()
+    async with call.reading() as tx:
+        rows, cursor = await usage.list_conflicts(tx, page)
     data = [
         schemas.Conflict(
             source=row.source,
@@ -143,13 +132,10 @@ async def list_conflicts(tx: Reader, runtime: Here, page: PageQuery) -> schemas.
 
 
 @rest.get("/api/v1/billing/{customer_id}")
-async def get_estimate(
-    customer_id: str, runtime: Here, caller: Caller, request: Request
-) -> schemas.Estimate:
+async def get_estimate(customer_id: str, call: Steps) -> schemas.Estimate:
     """Return what the customer's open period would cost if it ended now."""
-    found = await estimate.estimate(
-        runtime, caller, runtime.state.flusher, customer_id, request_id(request)
-    )
+    state = call.runtime.state
+    found = await estimate.estimate(call, state.flusher, state.plans, customer_id)
     return schemas.Estimate(
         customer_id=found.customer_id,
         currency_code=found.currency_code,

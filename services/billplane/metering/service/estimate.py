@@ -1,23 +1,28 @@
 """The estimate: what a customer's open period would cost if it ended now."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from zoneinfo import ZoneInfo
+from decimal import Decimal
 
-from billplane.chassis.auth import Principal
+from billplane.chassis.call import Call
 from billplane.chassis.database import ReadTransaction
 from billplane.chassis.rpc import to_timestamp
-from billplane.chassis.runtime import Runtime
-from billplane.metering import peers
-from billplane.metering.errors import PlanNotFound
+from billplane.metering import peers, repository
+from billplane.metering.domain import Meter
+from billplane.metering.errors import MeterNotFound, PlanNotFound
 from billplane.metering.service.flush import Flusher
-from billplane.metering.service.meters import get_meter, spec_of
-from billplane.metering.service.usage import Query, UsageRow, query_usage
+from billplane.metering.service.meters import meters_by_name
+from billplane.metering.service.usage import Query, UsageRow, query_meter, whole_hours
 from billplane.protos.pricing.v1 import pricing_pb2
 from billplane.protos.subscription.v1 import subscription_pb2
 from billplane.resources import BillingPlanSpec
-from billplane.resources.usage_windows import UsageQuery, usage_queries
+from billplane.resources.intervals import calendar_period
+from billplane.resources.usage_windows import UsageQuery, Window, usage_queries
+
+PLANS_MAX = 1_000
+ZERO = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,92 +50,165 @@ class Estimate:
     calculated_at: datetime
 
 
-async def estimate(
-    runtime: Runtime, principal: Principal, flusher: Flusher, customer_id: str, request_id: str
-) -> Estimate:
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A version of a plan, which never changes."""
+
+    id: str
+    version: int
+    spec: BillingPlanSpec
+
+
+class Plans:
+    """The versions of plans that this process has asked for."""
+
+    def __init__(self) -> None:
+        self._held: dict[tuple[str, str, int], _Plan] = {}
+
+    async def find(self, call: Call, plan_id: str, version: int) -> _Plan | None:
+        """Return a version of a plan, or the tenant's default one as it is now."""
+        key = (call.principal.tenant_id, plan_id, version)
+        held = self._held.get(key) if plan_id and version else None
+        if held is not None:
+            return held
+        found = await peers.plan(call, plan_id, version)
+        if found is None:
+            return None
+        answer, spec = found
+        plan = _Plan(answer.id, answer.version, spec)
+        if len(self._held) > PLANS_MAX:
+            self._held.clear()
+        self._held[(key[0], plan.id, plan.version)] = plan
+        return plan
+
+
+async def estimate(call: Call, flusher: Flusher, plans: Plans, customer_id: str) -> Estimate:
     """Price everything acknowledged so far on the customer's plan, or on the tenant's default.
 
-    Raises: PlanNotFound, StoreUnavailable, ScopeMissing, what pricing refuses.
+    Raises: PlanNotFound, MeterNotFound, StoreUnavailable, ScopeMissing, what pricing refuses.
     """
-    principal.require("billing:read")
-    await flusher.flush()
-    async with runtime.database.read(runtime, principal, request_id) as tx:
-        period = await peers.current_period(tx, customer_id)
-        found = await peers.plan(tx, period.plan_id, period.plan_version)
-        if found is None:
-            raise PlanNotFound(
-                f"{customer_id} is on no plan, and no plan of this tenant has `default: true`"
-            )
-        plan, spec = found
-        now = period.now.ToDatetime(tzinfo=UTC)
-        bounds = _bounds(period, spec, now)
-        subjects = [name for name in (period.customer_id, period.external_id) if name]
-        if customer_id not in subjects:
-            subjects.append(customer_id)
-        queries = usage_queries(spec, starts_at=bounds[0], ends_at=bounds[1])
-        usage = [
-            pricing_pb2.ChargeUsage(
-                charge=query.charge,
-                rows=[_row(row) for row in await _usage(tx, query, subjects, bounds)],
-            )
-            for query in queries
-        ]
-        rated = await peers.rated(tx, plan, bounds, usage, now)
-        types = {query.charge: await _event_type(tx, query) for query in queries}
-        return Estimate(
-            customer_id=customer_id,
-            currency_code=rated.currency_code,
-            starts_at=bounds[0],
-            ends_at=bounds[1],
-            plan_id=plan.id,
-            plan_version=plan.version,
-            lines=[
-                EstimateLine(
-                    types.get(line.charge, line.charge),
-                    line.quantity,
-                    line.description,
-                    line.amount_minor,
-                )
-                for line in rated.lines
-            ],
-            subtotal_minor=rated.subtotal_minor,
-            calculated_at=tx.now,
+    call.principal.require("billing:read")
+    period, _ = await asyncio.gather(peers.current_period(call, customer_id), flusher.flush())
+    plan = await plans.find(call, period.plan_id, period.plan_version)
+    if plan is None:
+        raise PlanNotFound(
+            f"{customer_id} is on no plan, and no plan of this tenant has `default: true`"
         )
+    now = period.now.ToDatetime(tzinfo=UTC)
+    bounds = _bounds(period, plan.spec, now)
+    subjects = [name for name in (period.customer_id, period.external_id) if name]
+    if customer_id not in subjects:
+        subjects.append(customer_id)
+    queries = usage_queries(plan.spec, starts_at=bounds[0], ends_at=bounds[1])
+    async with call.reading() as tx:
+        meters = await _meters(tx, queries)
+        rows = await _usage(tx, queries, meters, subjects, bounds)
+        calculated_at = tx.now
+    usage = [
+        pricing_pb2.ChargeUsage(charge=query.charge, rows=[_row(row) for row in found])
+        for query, found in zip(queries, rows, strict=True)
+    ]
+    rated = await peers.rated(call, plan.id, plan.version, bounds, usage, now)
+    types = {query.charge: meters[query.meter].event_type for query in queries}
+    lines = [
+        EstimateLine(
+            types.get(line.charge, line.charge), line.quantity, line.description, line.amount_minor
+        )
+        for line in rated.lines
+    ]
+    return Estimate(
+        customer_id=customer_id,
+        currency_code=rated.currency_code,
+        starts_at=bounds[0],
+        ends_at=bounds[1],
+        plan_id=plan.id,
+        plan_version=plan.version,
+        lines=lines,
+        subtotal_minor=rated.subtotal_minor,
+        calculated_at=calculated_at,
+    )
+
+
+async def _meters(tx: ReadTransaction, queries: Sequence[UsageQuery]) -> dict[str, Meter]:
+    wanted = {query.meter for query in queries}
+    found = await meters_by_name(tx, wanted)
+    missing = sorted(wanted - found.keys())
+    if missing:
+        raise MeterNotFound(f"there is no meter {missing[0]}, which the plan charges")
+    return found
 
 
 async def _usage(
-    tx: ReadTransaction, query: UsageQuery, subjects: Sequence[str], bounds: Sequence[datetime]
-) -> list[UsageRow]:
+    tx: ReadTransaction,
+    queries: Sequence[UsageQuery],
+    meters: Mapping[str, Meter],
+    subjects: Sequence[str],
+    bounds: Sequence[datetime],
+) -> list[list[UsageRow]]:
+    """Return the rows of each query; all that hours add up to come in one statement."""
+    asked = [
+        Query(
+            meter=query.meter,
+            subjects=subjects,
+            starts_at=bounds[0],
+            ends_at=bounds[1],
+            time_zone=query.time_zone,
+            window=str(query.window),
+            group_by=query.group_by,
+            filter=query.filter,
+            event_properties=query.event_properties,
+        )
+        for query in queries
+    ]
+    summed = {
+        meters[query.meter].id
+        for query in queries
+        if query.window is Window.PERIOD and meters[query.meter].aggregation in ("Sum", "Count")
+    }
+    totals: dict[str, list[tuple[dict[str, str], Decimal, int]]] = {}
+    if summed and whole_hours(bounds[0], bounds[1], "PERIOD", "Etc/UTC"):
+        for row in await repository.totals(tx, sorted(summed), subjects, bounds[0], bounds[1]):
+            totals.setdefault(row.meter_id, []).append((row.dimensions, row.quantity, row.events))
+    else:
+        summed = set()
+    found = []
+    for query in asked:
+        meter = meters[query.meter]
+        if query.window == "PERIOD" and meter.id in summed:
+            found.append(_regroup(query, totals.get(meter.id, ())))
+        else:
+            found.append(await _every_page(tx, query, meter))
+    return found
+
+
+def _regroup(query: Query, totals: Sequence[tuple[dict[str, str], Decimal, int]]) -> list[UsageRow]:
+    """Add up the totals of all dimensions by those that are wanted."""
+    sums: dict[tuple[str, ...], tuple[Decimal, int]] = {}
+    for dimensions, quantity, events in totals:
+        if all(dimensions.get(name, "") in values for name, values in query.filter):
+            key = tuple(dimensions.get(name, "") for name in query.group_by)
+            before = sums.get(key, (ZERO, 0))
+            sums[key] = (before[0] + quantity, before[1] + events)
+    seconds = int((query.ends_at - query.starts_at).total_seconds())
+    return [
+        UsageRow(key, query.starts_at, seconds, quantity, events)
+        for key, (quantity, events) in sorted(sums.items())
+    ]
+
+
+async def _every_page(tx: ReadTransaction, query: Query, meter: Meter) -> list[UsageRow]:
     rows: list[UsageRow] = []
     token: str | None = ""
     while token is not None:
-        page, token, _ = await query_usage(
-            tx,
-            Query(
-                meter=query.meter,
-                subjects=subjects,
-                starts_at=bounds[0],
-                ends_at=bounds[1],
-                time_zone=query.time_zone,
-                window=str(query.window),
-                group_by=query.group_by,
-                filter=query.filter,
-                event_properties=query.event_properties,
-                page_token=token,
-            ),
-        )
+        page, token = await query_meter(tx, replace(query, page_token=token), meter)
         rows += page
     return rows
-
-
-async def _event_type(tx: ReadTransaction, query: UsageQuery) -> str:
-    return spec_of(await get_meter(tx, query.meter)).event_type
 
 
 def _bounds(
     period: subscription_pb2.GetCurrentPeriodResponse, spec: BillingPlanSpec, now: datetime
 ) -> tuple[datetime, datetime, datetime, datetime]:
-    """Return the open period; without a subscription the calendar month in the plan's zone."""
+    """Return the open period; without a subscription that of the calendar, in the plan's zone."""
     if period.subscription_id:
         return (
             period.starts_at.ToDatetime(tzinfo=UTC),
@@ -138,11 +216,8 @@ def _bounds(
             period.nominal_starts_at.ToDatetime(tzinfo=UTC),
             period.nominal_ends_at.ToDatetime(tzinfo=UTC),
         )
-    zone = ZoneInfo(spec.interval.time_zone)
-    local = now.astimezone(zone).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    year, month = local.year + local.month // 12, local.month % 12 + 1
-    starts, ends = local.astimezone(UTC), local.replace(year=year, month=month).astimezone(UTC)
-    return starts, ends, starts, ends
+    starts_at, ends_at = calendar_period(spec.interval, now)
+    return starts_at, ends_at, starts_at, ends_at
 
 
 def _row(row: UsageRow) -> pricing_pb2.UsageRow:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Collection
 from typing import Any
 
 from billplane.chassis import applied, logging
@@ -94,6 +95,15 @@ async def get_meter(tx: ReadTransaction, meter: str) -> MeterRow:
     """
     tx.authorize("meters:read")
     return await _row(tx, meter)
+
+
+async def meters_by_name(tx: ReadTransaction, names: Collection[str]) -> dict[str, Meter]:
+    """Return meters in use by the name or id that they were asked for."""
+    found: dict[str, Meter] = {}
+    for row in await repository.meters_by_name(tx, names):
+        meter = meter_of(row.id, row.name, spec_of(row))
+        found |= {name: meter for name in (row.id, row.name) if name in names}
+    return found
 
 
 async def list_meters(

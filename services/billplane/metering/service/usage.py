@@ -8,9 +8,11 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from billplane.chassis.database import ReadTransaction, Transaction
+from billplane.chassis.call import Call
+from billplane.chassis.database import ReadTransaction
 from billplane.chassis.errors import CursorInvalid, FieldError, Invalid
-from billplane.chassis.rest import Page, decode_cursor, encode_cursor
+from billplane.chassis.fields import YEAR_MAX, YEAR_MIN
+from billplane.chassis.rest import Page, check_text, decode_cursor, encode_cursor
 from billplane.metering import peers, repository
 from billplane.metering.domain import Meter, meter_of, path_of
 from billplane.metering.errors import AggregationUnsupported
@@ -66,6 +68,16 @@ async def query_usage(
     tx.authorize("usage:read")
     row = await get_meter(tx, query.meter)
     meter = meter_of(row.id, row.name, spec_of(row))
+    return *await query_meter(tx, query, meter), meter
+
+
+async def query_meter(
+    tx: ReadTransaction, query: Query, meter: Meter
+) -> tuple[list[UsageRow], str | None]:
+    """Return a page of one meter's usage, as query_usage does.
+
+    Raises: Invalid, AggregationUnsupported, CursorInvalid.
+    """
     asked = _checked(query, meter)
     found = await _answer(tx, asked)
     rows = [
@@ -80,7 +92,7 @@ async def query_usage(
         for item in found[: asked.limit - 1]
     ]
     more = len(found) == asked.limit
-    return rows, _cursor(asked, found[asked.limit - 2]) if more else None, meter
+    return rows, _cursor(asked, found[asked.limit - 2]) if more else None
 
 
 async def _answer(tx: ReadTransaction, asked: Asked) -> Sequence[Any]:
@@ -92,7 +104,9 @@ async def _answer(tx: ReadTransaction, asked: Asked) -> Sequence[Any]:
                 f"{asked.meter.name} is a weighted sum, which only a whole period has"
             )
         return await repository.weighted_sum(tx, asked)
-    if asked.meter.recorded and _whole_hours(asked):
+    if asked.meter.recorded and whole_hours(
+        asked.starts_at, asked.ends_at, asked.window, asked.time_zone
+    ):
         return await repository.usage_from_records(tx, asked)
     return await repository.usage_from_events(tx, asked)
 
@@ -110,13 +124,18 @@ def _after(token: str, query: Query) -> tuple[datetime, list[str]]:
     try:
         at, rest = json.loads(decode_cursor(token))
         after = datetime.fromisoformat(at)
+        check_text(rest)
     except (ValueError, TypeError):
         raise _not_ours() from None
     length = 2 if query.window == "EVENT" else len(query.group_by)
     whole = isinstance(rest, list) and all(isinstance(text, str) for text in rest)
-    if after.tzinfo is None or not whole or len(rest) != length:
+    if after.tzinfo is None or not _in_range(after) or not whole or len(rest) != length:
         raise _not_ours()
     return after, rest
+
+
+def _in_range(instant: datetime) -> bool:
+    return YEAR_MIN <= instant.year <= YEAR_MAX
 
 
 def _not_ours() -> CursorInvalid:
@@ -124,7 +143,11 @@ def _not_ours() -> CursorInvalid:
 
 
 def _checked(query: Query, meter: Meter) -> Asked:
-    errors = []
+    errors = [
+        FieldError(name, "TIME_OUT_OF_RANGE", f"must lie in the years {YEAR_MIN} to {YEAR_MAX}")
+        for name, instant in (("starts_at", query.starts_at), ("ends_at", query.ends_at))
+        if not _in_range(instant)
+    ]
     if query.ends_at <= query.starts_at:
         errors.append(FieldError("ends_at", "FIELD_INVALID", "ends_at must be after starts_at"))
     known = {name for name, _ in meter.group_by}
@@ -155,20 +178,19 @@ def _checked(query: Query, meter: Meter) -> Asked:
     )
 
 
-def _whole_hours(asked: Asked) -> bool:
-    """Tell whether every bucket is made of whole hours."""
-    bounds = (asked.starts_at, asked.ends_at)
-    if asked.window == "QUARTER_HOUR" or any(
-        instant.minute or instant.second or instant.microsecond for instant in bounds
+def whole_hours(starts_at: datetime, ends_at: datetime, window: str, time_zone: str) -> bool:
+    """Tell whether every bucket of a window is made of whole hours."""
+    if window == "QUARTER_HOUR" or any(
+        instant.minute or instant.second or instant.microsecond for instant in (starts_at, ends_at)
     ):
         return False
-    if asked.window != "DAY":
+    if window != "DAY":
         return True
-    zone = ZoneInfo(asked.time_zone)
+    zone = ZoneInfo(time_zone)
     # Some zones change their clocks by half an hour.
-    step = max(timedelta(days=1), (asked.ends_at - asked.starts_at) / 400)
-    at = asked.starts_at
-    while at < asked.ends_at + step:
+    step = max(timedelta(days=1), (ends_at - starts_at) / 400)
+    at = starts_at
+    while at < ends_at + step:
         if (at.astimezone(zone).utcoffset() or _HOUR) % _HOUR:
             return False
         at += step
@@ -204,22 +226,29 @@ class Unattributed:
     last_at: datetime
 
 
-async def list_unattributed(tx: ReadTransaction) -> list[Unattributed]:
-    """Return the newest subjects of events that no customer has as its id or external_id."""
-    tx.authorize("usage:read")
-    rows = await repository.unknown_subjects(tx, UNATTRIBUTED_MAX)
-    unknown = [
-        row.subject for row in rows if not (await peers.current_period(tx, row.subject)).customer_id
-    ]
-    return [
-        Unattributed(row.subject, row.events, row.first_at, row.last_at)
-        for row in await repository.counts_of_subjects(tx, unknown)
-    ]
+async def list_unattributed(call: Call) -> list[Unattributed]:
+    """Return the newest subjects of events that no customer has as its id or external_id.
+
+    Raises: ScopeMissing; subscription's errors.
+    """
+    call.principal.require("usage:read")
+    async with call.reading() as tx:
+        rows = await repository.unknown_subjects(tx, UNATTRIBUTED_MAX)
+        names = [row.subject for row in rows]
+    owners = [(await peers.current_period(call, name)).customer_id for name in names]
+    unknown = [name for name, owner in zip(names, owners, strict=True) if not owner]
+    async with call.reading() as tx:
+        counts = await repository.counts_of_subjects(tx, unknown)
+    return [Unattributed(row.subject, row.events, row.first_at, row.last_at) for row in counts]
 
 
-async def attribute_subject(tx: Transaction, subject: str) -> bool:
-    """Note whose name a subject of events is; tell whether it is somebody's."""
-    tx.require_internal()
-    period = await peers.current_period(tx, subject)
-    await repository.note_customer(tx, subject, period.customer_id or None)
+async def attribute_subject(call: Call, subject: str) -> bool:
+    """Note whose name a subject of events is; tell whether it is somebody's.
+
+    Raises: InternalOnly; subscription's errors.
+    """
+    call.principal.require_internal()
+    period = await peers.current_period(call, subject)
+    async with call.writing() as tx:
+        await repository.note_customer(tx, subject, period.customer_id or None)
     return bool(period.customer_id)
