@@ -1,0 +1,73 @@
+"""Bodies that are no JSON, too much of it, or of another shape."""
+
+from tests.every_service.bad_input.shapes import DEEP, DEEP_OBJECT, INVOICE, JSON, bad, customer
+
+BODIES = [
+    bad("an empty body", "/v1/customers", b"", "FIELD_REQUIRED|BODY_MALFORMED", status=(400, 422)),
+    bad("an empty body of usage", "/v1/usage_events", b"", "BODY_MALFORMED", status=400),
+    bad("no JSON", "/v1/customers", b"name=x", "BODY_MALFORMED|FIELD_INVALID", status=(400, 422)),
+    bad("half of JSON", "/v1/customers", b'{"name": "x"', "BODY_MALFORMED", status=(400, 422)),
+    bad("two documents", "/v1/customers", b"{}{}", "BODY_MALFORMED", status=(400, 422)),
+    bad("ten megabytes", "/v1/customers", b" " * 10_000_000, "BODY_TOO_LARGE", status=413),
+    bad(
+        "ten megabytes of usage",
+        "/v1/usage_events",
+        b"1" * 10_000_000,
+        "BODY_TOO_LARGE",
+        status=413,
+    ),
+    bad("a deep list", "/v1/customers", DEEP, "BODY_MALFORMED|FIELD_INVALID", status=(400, 422)),
+    bad("a deep object", "/v1/customers", DEEP_OBJECT, status=(400, 422)),
+    bad("deep usage", "/v1/usage_events", DEEP, "BODY_MALFORMED", status=400),
+    bad("a deep quantity", "/api/v1/usage", DEEP_OBJECT, status=(400, 422)),
+    bad("a deep spec", "/v1/plans", b'{"name":"x","spec":' + DEEP_OBJECT + b"}", status=(400, 422)),
+    bad("a list for an object", "/v1/customers", [], "FIELD_INVALID"),
+    bad("a text for an object", "/v1/customers", "x", "FIELD_INVALID"),
+    bad("null for an object", "/v1/customers", b"null", status=(400, 422)),
+    bad("a list for a spec", "/v1/meters", {"name": "x", "spec": []}, field="/spec"),
+    bad("an object for a list", "/v1/invoices", INVOICE | {"lines": {}}, field="/lines"),
+    bad("UTF-16", "/v1/customers", '{"name":"x","wat":1}'.encode("utf-16"), status=(400, 422)),
+    bad(
+        "latin-1",
+        "/v1/customers",
+        '{"name":"é"}'.encode("latin-1"),
+        "BODY_MALFORMED",
+        status=(400, 422),
+    ),
+    bad(
+        "latin-1 usage",
+        "/api/v1/usage",
+        '{"customer_id":"é"}'.encode("latin-1"),
+        "BODY_MALFORMED",
+        status=400,
+    ),
+    bad(
+        "a wrong content type",
+        "/v1/customers",
+        customer(),
+        status=(400, 415, 422),
+        headers={"Content-Type": b"text/plain"},
+    ),
+    bad(
+        "a form",
+        "/v1/customers",
+        b"name=x",
+        status=(400, 415, 422),
+        headers={"Content-Type": b"application/x-www-form-urlencoded"},
+    ),
+    bad(
+        "XML",
+        "/v1/customers",
+        b"<name/>",
+        status=(400, 415, 422),
+        headers={"Content-Type": b"application/xml"},
+    ),
+    bad("no content type", "/v1/customers", b"\xff\xfe\x00", status=(400, 415, 422), headers={}),
+    bad(
+        "a body that is not gzip",
+        "/v1/customers",
+        b"xx",
+        status=(400, 415, 422),
+        headers=JSON | {"Content-Encoding": b"gzip"},
+    ),
+]
