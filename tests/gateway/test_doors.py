@@ -81,6 +81,7 @@ async def test_a_method_that_a_path_lacks_is_refused(door, headers):
 
 async def test_a_body_over_the_limit_is_refused_announced_or_not(door, headers):
     limit = edge_of(door)._settings.body_limit_bytes
+    headers = {**headers, "Content-Type": "application/json"}
 
     async def growing():
         for _ in range(limit // 65_536 + 2):

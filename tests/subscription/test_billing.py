@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from billplane.subscription.service.billing import bill_due
 from sqlalchemy import text
 
 from tests.journeys.test_metered_usage_becomes_an_invoice import billed
@@ -63,6 +64,33 @@ async def test_a_failing_subscription_is_listed_and_stops_no_other(seller):
     await seller.call("PATCH", "/v1/customers/poor", {"currency_code": "EUR"})
     again = await seller.bills()
     assert (again["state"], again["invoiced"], again["errors"]) == ("done", 1, [])
+
+
+async def test_what_nobody_foresaw_stops_no_other_and_is_tried_again(seller, monkeypatch):
+    await seller.sells(plan(fee("31")))
+    poor, good = await seller.subscribes("poor"), await seller.subscribes("good")
+
+    async def failing(runtime, principal, subscription_id, **options):
+        if subscription_id == poor["id"]:
+            raise RuntimeError("a fault of ours")
+        return await bill_due(runtime, principal, subscription_id, **options)
+
+    await seller.until("2026-02-01T00:00:00Z")
+    monkeypatch.setattr("billplane.subscription.service.runs.bill_due", failing)
+    run = await seller.call("POST", "/v1/billing_runs", {}, 202)
+    for _ in range(100):
+        if await seller.invoices():
+            break
+        await asyncio.sleep(0.1)
+    (invoice,) = await seller.invoices()
+    assert invoice["subscription_id"] == good["id"]
+    monkeypatch.undo()
+    for _ in range(100):
+        run = await seller.call("GET", f"/v1/billing_runs/{run['id']}")
+        if run["state"] != "running":
+            break
+        await asyncio.sleep(0.1)
+    assert (run["state"], run["invoiced"], run["errors"]) == ("done", 2, [])
 
 
 async def test_a_run_bills_the_customers_it_names(seller):

@@ -204,6 +204,10 @@ async def _bill_one(
                 "detail": error.detail,
             }
             return 0, found
+        except Exception as error:
+            # What nobody foresaw is tried again later, and must not stop the other subscriptions.
+            _log.exception("billing_failed", subscription_id=subscription_id, exc_info=error)
+            return 0, {}
 
 
 async def _finish(runtime: Runtime, principal: Principal, run_id: str, failed: int) -> None:
