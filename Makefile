@@ -28,7 +28,7 @@ run: install ## host one or more services in the foreground: make run SERVICE="t
 	@$(BIN)/python -m billplane run $(SERVICE)
 
 test: develop judges ## run every test, beside a running platform
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore=tests/judges $(ARGS)
 	@$(VENV)-judges/bin/python -m pytest -c /dev/null --rootdir . --confcutdir tests/judges --import-mode=importlib -q -p no:cacheprovider tests/judges
 
 check: develop ## format, lint, types, import contracts, protos: everything but the tests

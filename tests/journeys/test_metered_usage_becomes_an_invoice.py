@@ -100,3 +100,44 @@ async def test_a_month_of_usage_becomes_one_finalized_invoice(platform):
     ) as answer:
         assert answer.status == 200
         assert (await answer.read()).startswith(b"%PDF-")
+
+
+async def test_usage_after_its_period_was_billed_goes_on_the_next_invoice_once(platform):
+    headers = platform.headers("ten_late")
+
+    async def post(path, body, expect=201):
+        return await platform.request("POST", path, json=body, headers=headers, expect=expect)
+
+    async def use(number, at, units):
+        event = {
+            "type": "api.request",
+            "source": "tests",
+            "id": f"late{number}",
+            "subject": "ada",
+            "time": at,
+            "data": {"units": units},
+        }
+        await post("/v1/usage_events", event, 202)
+
+    async def bill(clock, to):
+        await post(f"/v1/test_clocks/{clock}:advance", {"to": to}, 200)
+        assert (await billed(platform, headers))["errors"] == []
+        listed = await platform.request("GET", "/v1/invoices", headers=headers, expect=200)
+        return listed["data"][0]
+
+    await post("/v1/meters", {"name": "api-requests", "spec": METER})
+    await post("/v1/plans", {"name": "pro", "spec": PLAN})
+    clock = (await post("/v1/test_clocks", {"now": "2026-01-01T00:00:00+01:00"}))["id"]
+    await post("/v1/customers", {"name": "Ada", "external_id": "ada", "test_clock_id": clock})
+    await post("/v1/subscriptions", {"customer_id": "ada", "plan": "pro"})
+    await use(1, "2026-01-10T00:00:00Z", "80")
+    january = await bill(clock, "2026-02-01T00:00:00+01:00")
+    assert january["subtotal_minor"] == 49_00
+    # 80 of 100 free units were billed; 70 more come late: 50 of them cost 2 cents each.
+    await use(2, "2026-01-20T00:00:00Z", "70")
+    february = await bill(clock, "2026-03-01T00:00:00+01:00")
+    (late,) = [line for line in february["lines"] if "late usage" in line["description"]]
+    assert late["amount_minor"] == 1_00
+    assert february["subtotal_minor"] == 49_00 + 1_00
+    march = await bill(clock, "2026-04-01T00:00:00+02:00")
+    assert march["subtotal_minor"] == 49_00

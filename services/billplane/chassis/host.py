@@ -23,6 +23,7 @@ from billplane.chassis.clock import Clock, SystemClock
 from billplane.chassis.database.engine import dispose_engines
 from billplane.chassis.dispatch import Dispatch
 from billplane.chassis.events.redis_streams import RedisStreams
+from billplane.chassis.http_protocol import HttpProtocol
 from billplane.chassis.identity_client import IdentityClient
 from billplane.chassis.rest_app import build
 from billplane.chassis.runtime import Runtime
@@ -179,6 +180,9 @@ class Platform:
             server_header=False,
             timeout_graceful_shutdown=int(self.settings.stop_grace_seconds),
             ws="none",
+            http=HttpProtocol,
+            # Longer than clients keep idle connections, so that none meets one just closed.
+            timeout_keep_alive=75,
         )
         self._uvicorn = _Server(config)
         self._serving = asyncio.create_task(self._uvicorn.serve(sockets=sockets))

@@ -157,6 +157,12 @@ class Peers:
         stub = invoice_pb2_grpc.InvoiceServiceStub(self.runtime.channels.get("invoice"))
         return (await self._ask(stub.CreateInvoice, request)).invoice
 
+    async def invoice(self, invoice_id: str) -> invoice_pb2.Invoice:
+        """Return a document."""
+        stub = invoice_pb2_grpc.InvoiceServiceStub(self.runtime.channels.get("invoice"))
+        request = invoice_pb2.GetInvoiceRequest(id=invoice_id)
+        return (await self._ask(stub.GetInvoice, request)).invoice
+
     async def preview_invoice(
         self, request: invoice_pb2.CreateInvoiceRequest
     ) -> invoice_pb2.Invoice:

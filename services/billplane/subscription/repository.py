@@ -195,6 +195,16 @@ async def lock_subscription(tx: Transaction, subscription_id: str) -> Subscripti
     )
 
 
+async def billed_before(
+    tx: ReadTransaction, subscription_id: str, starts_at: datetime
+) -> BilledPeriodRow | None:
+    """Return the billed period that ended where a period begins."""
+    query = select(BilledPeriodRow).where(
+        BilledPeriodRow.subscription_id == subscription_id, BilledPeriodRow.ends_at == starts_at
+    )
+    return (await tx.session.scalars(query)).one_or_none()
+
+
 async def note_billed(tx: Transaction, row: SubscriptionRow, invoice_id: str, run_id: str) -> None:
     """Note that a subscription's current period is billed; the first note stands."""
     await tx.session.execute(

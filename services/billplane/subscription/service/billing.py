@@ -16,8 +16,9 @@ from billplane.protos.pricing.v1 import pricing_pb2
 from billplane.resources.usage_windows import UsageQuery, usage_queries
 from billplane.subscription import domain, repository
 from billplane.subscription.errors import SubscriptionBusy, SubscriptionNotFound
-from billplane.subscription.models import CustomerRow, SubscriptionRow
+from billplane.subscription.models import BilledPeriodRow, CustomerRow, SubscriptionRow
 from billplane.subscription.peers import Peers, Plan
+from billplane.subscription.service.late_usage import late_lines
 from billplane.subscription.service.subscriptions import (
     announce,
     bills_in_advance,
@@ -41,6 +42,7 @@ class Work:
     plan: Plan
     period: domain.Period
     now: datetime
+    before: BilledPeriodRow | None
 
     @property
     def goes_on(self) -> bool:
@@ -116,8 +118,9 @@ async def _load(
         if row is None or customer is None:
             raise SubscriptionNotFound(f"there is no subscription {subscription_id}")
         now = await repository.now_of(tx, row.test_clock_id)
+        before = await repository.billed_before(tx, row.id, row.period_starts_at)
     plan = await Peers(runtime, principal, request_id).plan(row.plan_id, row.plan_version)
-    return Work(row, customer, plan, period_of(row), now)
+    return Work(row, customer, plan, period_of(row), now, before)
 
 
 async def _bill(
@@ -162,7 +165,10 @@ async def _document(
         for query in queries
     ]
     rated = await peers.rated(_rating(work, usage, conversion, advance_only=advance_only))
-    lines = [*rated.lines, *([] if advance_only else await _next_version(peers, work, conversion))]
+    lines = list(rated.lines)
+    if not advance_only:
+        lines += await _next_version(peers, work, conversion)
+        lines += await _late(peers, work)
     kind = "advance" if advance_only else "run"
     starts = period.starts_at.isoformat()
     return invoice_pb2.CreateInvoiceRequest(
@@ -182,6 +188,16 @@ async def _document(
         conversion=_note(conversion),
         time_zone=zone,
         metadata={"billing_run_id": run_id} if run_id.startswith("run_") else {},
+    )
+
+
+async def _late(peers: Peers, work: Work) -> list[pricing_pb2.RatedLine]:
+    """Return what usage of the period before, billed already, adds now."""
+    if work.before is None:
+        return []
+    names = [work.customer.id, *work.aliases]
+    return await late_lines(
+        peers, work.before, work.plan.id, work.row.billing_starts_at, names, work.now
     )
 
 
