@@ -6,11 +6,13 @@ from datetime import datetime
 from io import BytesIO
 from typing import Any
 
+from asyncpg import InterfaceError, PostgresError
 from sqlalchemy import Row, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billplane.chassis.database import ReadTransaction, Transaction
+from billplane.chassis.errors import StoreUnavailable
 from billplane.chassis.rest import Page, fetch_page
 from billplane.metering.domain import Meter
 from billplane.metering.models import MeterRow, UsageConflictRow, UsageSubjectRow
@@ -36,20 +38,38 @@ async def lock_flush(session: AsyncSession) -> None:
     await session.execute(text("SELECT pg_advisory_xact_lock(hashtext('metering.flush'), 0)"))
 
 
+class RowsRefused(Exception):
+    """Postgres refused what it was given: bad data, or a limit of its own."""
+
+
 async def store_rows(session: AsyncSession, rows: Sequence[bytes]) -> int:
-    """Store events that are new and count them; return how many were new."""
+    """Store events that are new and count them; return how many were new.
+
+    Raises: RowsRefused, StoreUnavailable; the transaction is lost then.
+    """
     if not rows:
         return 0
     await session.execute(text("SELECT metering.prepare_incoming()"))
     connection = await (await session.connection()).get_raw_connection()
     driver: Any = connection.driver_connection
-    await driver.copy_to_table("incoming_usage", source=BytesIO(b"\n".join(rows)), format="text")
-    return int(await session.scalar(text("SELECT metering.store_incoming()")) or 0)
+    source = BytesIO(b"\n".join(rows))
+    try:
+        await driver.copy_to_table("incoming_usage", source=source, format="text")
+        return int(await session.scalar(text("SELECT metering.store_incoming()")) or 0)
+    except (PostgresError, DBAPIError) as error:
+        cause: Any = getattr(error, "orig", error)
+        state = str(getattr(cause, "sqlstate", "") or "")
+        if state.startswith(("22", "54")):
+            raise RowsRefused(str(cause)) from error
+        if state.startswith(("08", "57P")):
+            raise _away() from error
+        raise
+    except InterfaceError as error:
+        raise _away() from error
 
 
-def is_refusal(error: DBAPIError) -> bool:
-    """Tell whether Postgres refused what it was given: bad data, or a limit of its own."""
-    return str(getattr(error.orig, "sqlstate", "") or "").startswith(("22", "54"))
+def _away() -> StoreUnavailable:
+    return StoreUnavailable("the database cannot be reached; usage waits for it")
 
 
 async def recount(tx: Transaction, meter_id: str) -> None:

@@ -3,8 +3,6 @@
 import time
 from collections.abc import Sequence
 
-from sqlalchemy.exc import DBAPIError
-
 from billplane.chassis import logging
 from billplane.chassis.errors import StoreUnavailable
 from billplane.chassis.faults import faultpoint, register
@@ -86,9 +84,7 @@ class Flusher:
                 faultpoint("flush.after_read")
                 stored = await repository.store_rows(session, [joined for _, joined in rows])
                 faultpoint("flush.before_commit")
-        except DBAPIError as error:
-            if not repository.is_refusal(error):
-                raise
+        except repository.RowsRefused:
             lines = [(shard, line) for shard, joined in rows for line in joined.split(b"\n")]
             stored = await self._store_halves(lines)
         faultpoint("flush.after_store_before_trim")
@@ -127,12 +123,10 @@ class Flusher:
         try:
             async with self._runtime.database.across_tenants() as session:
                 return await repository.store_rows(session, [line for _, line in lines])
-        except DBAPIError as error:
-            if not repository.is_refusal(error):
-                raise
+        except repository.RowsRefused as error:
             if len(lines) == 1:
                 ((shard, line),) = lines
-                _log.error("usage_set_aside", shard=shard, bytes=len(line), error=str(error.orig))
+                _log.error("usage_set_aside", shard=shard, bytes=len(line), error=str(error))
                 await self._intake.store.set_aside(shard, line)
                 return 0
         middle = len(lines) // 2
