@@ -7,7 +7,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status test check bench protos lock clean install develop judges run logs format
+.PHONY: help up down status test soak check bench protos lock clean install develop judges run logs format
 
 help: ## print this help
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -30,6 +30,10 @@ run: install ## host one or more services in the foreground: make run SERVICE="t
 test: develop judges ## run every test, beside a running platform
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore=tests/judges $(ARGS)
 	@$(VENV)-judges/bin/python -m pytest -c /dev/null --rootdir . --confcutdir tests/judges --import-mode=importlib -q -p no:cacheprovider tests/judges
+
+soak: develop ## kill every process three times during 100,000 events and 500 bills
+	@BILLPLANE_TEST_KILL_ROUNDS=3 BILLPLANE_TEST_KILL_EVENTS=100000 BILLPLANE_TEST_KILL_SUBSCRIPTIONS=500 \
+		$(BIN)/python -m pytest -n0 -rP tests/faults
 
 check: develop ## format, lint, types, import contracts, protos: everything but the tests
 	@$(BIN)/ruff format --check .
