@@ -34,9 +34,10 @@ PLAN = {
 class Developer:
     """Somebody with a key."""
 
-    def __init__(self, notes, key):
+    def __init__(self, notes, key, email):
         self._notes = notes
         self.key = key
+        self.email = email
 
     async def post(self, path, body, expect=201, method="POST"):
         """Send JSON."""
@@ -61,7 +62,7 @@ async def developer(notes):
     await notes.run(REGISTER.replace("dev@example.com", email), expect=201)
     session = await notes.run(LOGIN.replace("dev@example.com", email), expect=200)
     made = await notes.run(API_KEY, expect=201, TOKEN=session.json["access_token"])
-    return Developer(notes, made.json["key"])
+    return Developer(notes, made.json["key"], email)
 
 
 async def test_register_login_and_a_key(notes):
@@ -92,6 +93,22 @@ async def test_register_login_and_a_key(notes):
     answer = await notes.run(listed, expect=200, TOKEN=session["access_token"])
     assert [key["type"] for key in answer.json["data"]].count("live") == 1
     assert made["key"].encode() not in answer.body
+
+
+async def test_a_key_for_usage_and_bills_needs_no_further_scope(notes, developer):
+    await developer.post("/v1/meters", {"name": "api", "spec": METER})
+    plan = {**PLAN, "default": True}
+    await developer.post("/v1/plans", {"name": "pro", "spec": plan})
+    login = LOGIN.replace("dev@example.com", developer.email)
+    token = (await notes.run(login, expect=200)).json["access_token"]
+    scoped = API_KEY.replace('"notes"', '"notes","scopes":["usage:write","billing:read"]')
+    key = (await notes.run(scoped, expect=201, TOKEN=token)).json["key"]
+    narrow = Developer(notes, key, developer.email)
+    usage = {"customer_id": "ada", "resource_type": "api.request", "quantity": 5}
+    await narrow.post("/api/v1/usage", usage, 202)
+    bill = await narrow.get("/api/v1/billing/ada")
+    assert bill["total_minor"] == 49_10
+    assert (await narrow.get("/v1/customers", 403))["reason"] == "SCOPE_MISSING"
 
 
 async def test_events_are_taken_single_in_batches_and_as_cloudevents(developer, tmp_path):
