@@ -65,3 +65,18 @@ async def test_the_kept_path_names_what_is_wrong(usage, body, field, reason):
     await usage.meter()
     problem = await usage.kept(expect=422, **body)
     assert (problem["field"], problem["reason"]) == (field, reason)
+
+
+async def test_metadata_of_the_kept_path_is_what_dimensions_and_filters_read(usage):
+    await usage.meter(
+        groupBy=[{"name": "region", "property": "$.region"}],
+        filter=[{"property": "$.plan", "in": ["pro"]}],
+    )
+    for region, plan in (("eu", "pro"), ("us", "pro"), ("eu", "free")):
+        metadata = {"region": region, "plan": plan}
+        await usage.kept(quantity=2, timestamp=NOON, metadata=metadata)
+    found = (await usage.rows(group_by="region"))["data"]
+    assert [(row["dimensions"]["region"], row["quantity"]) for row in found] == [
+        ("eu", "2"),
+        ("us", "2"),
+    ]

@@ -287,6 +287,27 @@ async def test_negative_quantities_need_a_meter_that_takes_them(usage):
     assert await usage.quantity() == ("-3.5", 2)
 
 
+async def test_a_weighted_sum_weighs_each_value_by_how_long_it_held(usage):
+    await usage.meter("storage", aggregation="WeightedSum", groupBy=GROUP_BY[:1])
+    values = [
+        ("2025-12-20T00:00:00Z", "eu", 7),
+        ("2025-12-30T00:00:00Z", "eu", 10),  # what held when the period began
+        ("2026-01-11T00:00:00Z", "eu", 20),
+        ("2026-01-21T00:00:00Z", "eu", 0),
+        ("2026-01-31T00:00:00Z", "us", 31),
+        ("2026-02-01T00:00:00Z", "eu", 1000),
+    ]
+    for number, (at, region, units) in enumerate(values):
+        data = {"units": units, "where": {"region": region}}
+        await usage.send(event(number, time=at, data=data))
+    found = (await usage.rows("storage", group_by="region"))["data"]
+    # (10 days of 10 + 10 days of 20) of 31 days; and 31 for one day of 31.
+    rows = [(row["dimensions"]["region"], row["quantity"], row["event_count"]) for row in found]
+    assert rows == [("eu", "9.677419", 2), ("us", "1", 1)]
+    problem = await usage.rows("storage", window="hour", expect=422)
+    assert problem["reason"] == "AGGREGATION_UNSUPPORTED"
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [

@@ -173,10 +173,17 @@ async def test_names_keep_every_character(usage, name):
 
 
 async def test_a_body_that_is_no_json_is_refused(usage):
-    for body in (b"", b"{", b"17", b"[" * 5_000 + b"]" * 5_000, b"\xff"):
+    huge = b'{"data": {"x": 1e99999999999999999999}}'
+    for body in (b"", b"{", b"17", b"[" * 5_000 + b"]" * 5_000, b"\xff", huge):
         problem = await usage.send_raw(body, expect=400)
         assert problem["reason"] == "BODY_MALFORMED"
     assert (await usage.send_raw(b"[]", expect=422))["reason"] == "FIELD_REQUIRED"
+
+
+async def test_a_body_that_says_it_is_no_plain_json_is_refused(usage):
+    for headers in ({"content_type": "text/plain"}, {"content_encoding": "gzip"}):
+        problem = await usage.send_raw(b"{}", expect=415, **headers)
+        assert problem["reason"] == "UNSUPPORTED_MEDIA_TYPE"
 
 
 async def test_other_methods_are_refused(usage):
