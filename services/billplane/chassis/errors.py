@@ -1,5 +1,6 @@
 """Errors as every transport tells them: a kind, a reason, what to do about it."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -184,6 +185,11 @@ class RateLimited(BillplaneError):
 
     kind = Kind.RESOURCE_EXHAUSTED
     reason = "RATE_LIMITED"
+
+
+def problem_json(error: BillplaneError, request_id: str) -> bytes:
+    """Return the problem+json body as bytes: all ASCII, whatever text was at fault."""
+    return json.dumps(problem(error, request_id), default=str).encode()
 
 
 def problem(error: BillplaneError, request_id: str) -> dict[str, Any]:

@@ -1,11 +1,9 @@
 """What uvicorn itself refuses is told as everything else that is refused."""
 
-import json
-
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from billplane.chassis import ids
-from billplane.chassis.errors import MalformedBody, problem
+from billplane.chassis.errors import MalformedBody, problem_json
 
 
 class HttpMalformed(MalformedBody):
@@ -20,7 +18,7 @@ class HttpProtocol(HttpToolsProtocol):
     def send_400_response(self, msg: str) -> None:
         """Answer before there is a request that an app could answer."""
         request_id = ids.new("req")
-        body = json.dumps(problem(HttpMalformed(msg), request_id)).encode()
+        body = problem_json(HttpMalformed(msg), request_id)
         head = (
             "HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\n"
             f"content-length: {len(body)}\r\nx-request-id: {request_id}\r\n"

@@ -11,8 +11,6 @@ from billplane.chassis.database.tables import IdempotencyRow
 from billplane.chassis.database.transaction import ReadTransaction, Transaction
 from billplane.chassis.errors import FieldError, IdempotencyKeyInUse, IdempotencyKeyReused, Invalid
 
-BODY_BYTES_MAX = 65_536
-
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
@@ -96,9 +94,10 @@ async def store(
     headers: Mapping[str, str],
     body: bytes,
 ) -> None:
-    """Keep the answer; the last statement of the effect's transaction."""
-    if len(body) > BODY_BYTES_MAX:
-        return
+    """Keep the answer whole; the last statement of the effect's transaction.
+
+    However long it is: a key whose answer was not kept would let the effect happen again.
+    """
     await tx.session.execute(
         insert(IdempotencyRow)
         .values(

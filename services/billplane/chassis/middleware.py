@@ -1,6 +1,5 @@
 """What stands before every REST app: request id, body limit, credential, one log line."""
 
-import json
 import re
 import time
 from typing import Any
@@ -13,7 +12,7 @@ from structlog.contextvars import bound_contextvars
 from billplane.chassis import docs, ids, logging, metrics
 from billplane.chassis.app import Asgi, Route
 from billplane.chassis.auth import Principal
-from billplane.chassis.errors import BillplaneError, BodyTooLarge, CredentialMissing, problem
+from billplane.chassis.errors import BillplaneError, BodyTooLarge, CredentialMissing, problem_json
 from billplane.chassis.runtime import Runtime
 
 _log = logging.get("rest")
@@ -185,7 +184,7 @@ def match(routes: Any, path: str) -> Route | None:
 
 async def send_problem(send: Any, error: BillplaneError, request_id: str) -> None:
     """Answer with problem+json."""
-    body = json.dumps(problem(error, request_id), default=str).encode()
+    body = problem_json(error, request_id)
     headers = [
         (b"content-type", b"application/problem+json"),
         (b"content-length", str(len(body)).encode()),

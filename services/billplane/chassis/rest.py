@@ -20,7 +20,7 @@ from billplane.chassis.errors import (
     FieldError,
     Invalid,
     UnsupportedMediaType,
-    problem,
+    problem_json,
 )
 
 Row = TypeVar("Row")
@@ -194,9 +194,10 @@ async def _write(request: Request) -> AsyncIterator[Transaction]:
 async def _steps(request: Request) -> AsyncIterator[Call]:
     runtime = request.app.state.runtime
     principal: Principal = request.scope["billplane.principal"]
-    key = request.headers.get("idempotency-key") or ""
-    print_ = ""
-    if "idempotency-key" in request.headers:
+    key, print_ = "", ""
+    # What only reads is made again: a document may be long, and there is nothing to do once.
+    if "idempotency-key" in request.headers and request.method not in ("GET", "HEAD"):
+        key = request.headers["idempotency-key"]
         idempotency.check_key(key)
         print_ = idempotency.fingerprint(
             request.method, request.url.path, canonical(await request.body())
@@ -225,16 +226,20 @@ def _decided(error: BillplaneError) -> bool:
 
 async def _store_refusal(request: Request, key: str, print_: str, error: BillplaneError) -> None:
     runtime = request.app.state.runtime
-    body = json.dumps(problem(error, request_id(request))).encode()
+    body = problem_json(error, request_id(request))
     headers = {"content-type": "application/problem+json"}
     async with runtime.database.write(runtime, request.scope["billplane.principal"]) as tx:
         await idempotency.store(tx, key, print_, error.kind.http_status, headers, body)
 
 
 def canonical(body: bytes) -> bytes:
-    """Return the body with its JSON keys sorted, or as it is when it is not JSON."""
+    """Return the body with its JSON keys sorted, or as it is when it is not JSON.
+
+    Fractions keep their digits, of which a float would forget some.
+    """
     try:
-        return json.dumps(json.loads(body), sort_keys=True, separators=(",", ":")).encode()
+        given = json.loads(body, parse_float=lambda digits: f"\0{digits}")
+        return json.dumps(given, sort_keys=True, separators=(",", ":")).encode()
     except (ValueError, RecursionError):
         return body
 

@@ -9,7 +9,14 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from billplane.chassis import docs, ids, logging, metrics
-from billplane.chassis.errors import BillplaneError, FieldError, Invalid, Kind, PeerError, problem
+from billplane.chassis.errors import (
+    BillplaneError,
+    FieldError,
+    Invalid,
+    Kind,
+    PeerError,
+    problem_json,
+)
 from billplane.chassis.idempotency import Replay
 from billplane.chassis.middleware import Middleware, internal_error
 from billplane.chassis.rest import TextError, escaped, request_id
@@ -170,12 +177,8 @@ def _invalid_field(item: dict[str, Any]) -> FieldError:
 def _problem(
     request: Request, error: BillplaneError, headers: dict[str, str] | None = None
 ) -> Response:
-    return JSONResponse(
-        problem(error, request_id(request)),
-        error.kind.http_status,
-        headers or None,
-        media_type=_PROBLEM,
-    )
+    body = problem_json(error, request_id(request))
+    return Response(body, error.kind.http_status, headers, media_type=_PROBLEM)
 
 
 def _open_paths(runtime: Runtime) -> Any:
@@ -209,4 +212,4 @@ async def open_response(runtime: Runtime, path: str) -> Response:
 
 def _unknown(path: str) -> Response:
     error = PeerError(Kind.NOT_FOUND, "ROUTE_NOT_FOUND", f"the documentation has no {path}")
-    return JSONResponse(problem(error, ids.new("req")), 404, media_type=_PROBLEM)
+    return Response(problem_json(error, ids.new("req")), 404, media_type=_PROBLEM)
