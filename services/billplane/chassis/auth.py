@@ -116,7 +116,7 @@ class InternalTokens:
         self.public = self._private.public_key()
         self.kid = key_id(self.public)
         self._minted: dict[tuple[Any, ...], tuple[str, float]] = {}
-        self._verified: dict[str, tuple[Principal, float]] = {}
+        self._verified: dict[bytes, tuple[Principal, float]] = {}
 
     def mint(self, principal: Principal) -> str:
         """Return a token for a principal; one every 30 seconds is enough."""
@@ -151,10 +151,9 @@ class InternalTokens:
 
         Raises: CredentialInvalid.
         """
-        digest = hashlib.sha256(token.encode()).hexdigest()
-        held = self._verified.get(digest)
-        if held is not None and held[1] > time.time():
-            return held[0]
+        held = self.verified(token)
+        if held is not None:
+            return held
         claims = _decode(token, self.public, INTERNAL_AUDIENCE, ["tenant_id", "livemode"])
         principal = Principal(
             str(claims["sub"]),
@@ -164,8 +163,13 @@ class InternalTokens:
             bool(claims.get("unlimited", False)),
         )
         _trim(self._verified)
-        self._verified[digest] = (principal, float(claims["exp"]))
+        self._verified[_digest(token)] = (principal, float(claims["exp"]))
         return principal
+
+    def verified(self, token: str) -> Principal | None:
+        """Return whom a token stands for that was verified before and has not run out."""
+        held = self._verified.get(_digest(token))
+        return held[0] if held is not None and held[1] > time.time() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +194,7 @@ class Authenticator:
         self._lookup = lookup
         self._user_keys = user_keys
         self._admin_key = admin_key
-        self._keys: dict[str, tuple[Principal | BillplaneError, float]] = {}
+        self._keys: dict[bytes, tuple[Principal | BillplaneError, float]] = {}
         self._known: dict[str, Ed25519PublicKey] = {}
         self._asked_at = 0.0
 
@@ -207,6 +211,9 @@ class Authenticator:
             raise CredentialMissing("send `Authorization: Bearer <key or token>`")
         if credential.startswith("sk_"):
             return await self._key(credential)
+        held = self.tokens.verified(credential)
+        if held is not None:
+            return held
         try:
             kid = jwt.get_unverified_header(credential).get("kid", "")
         except jwt.InvalidTokenError:
@@ -225,10 +232,10 @@ class Authenticator:
         if key is None:
             self._keys.clear()
         else:
-            self._keys.pop(hashlib.sha256(key.encode()).hexdigest(), None)
+            self._keys.pop(_digest(key), None)
 
     async def _key(self, key: str) -> Principal:
-        digest = hashlib.sha256(key.encode()).hexdigest()
+        digest = _digest(key)
         now = time.time()
         held = self._keys.get(digest)
         if held is not None and held[1] > now:
@@ -307,6 +314,11 @@ def _decode(
         raise CredentialInvalid("the token has expired; log in again") from None
     except jwt.InvalidTokenError as error:
         raise CredentialInvalid(f"the token is not valid: {error}") from None
+
+
+def _digest(credential: str) -> bytes:
+    """Name a credential in memory without keeping it."""
+    return hashlib.sha256(credential.encode()).digest()
 
 
 def _trim(cache: dict[Any, Any]) -> None:

@@ -21,6 +21,7 @@ from billplane.chassis.events.consumer import Dispatcher
 from billplane.chassis.events.registry import MessageType
 from billplane.chassis.events.relay import Relay
 from billplane.chassis.events.transport import Transport
+from billplane.chassis.housekeeping import housekeeping
 from billplane.chassis.jobs import run_job
 from billplane.chassis.migrations.runner import current, has_history, head
 from billplane.chassis.settings import Settings
@@ -79,7 +80,10 @@ class Runtime:
             self._spawn("relay", self.relay.run())
         if self.dispatcher is not None:
             self._spawn("consumers", self.dispatcher.run())
-        for job in self.app.jobs.jobs if self.app.jobs is not None else ():
+        jobs = list(self.app.jobs.jobs) if self.app.jobs is not None else []
+        if has_history(self.name):
+            jobs += housekeeping.jobs
+        for job in jobs:
             self._spawn(job.name, run_job(self, job))
 
     async def stop(self) -> None:

@@ -85,7 +85,8 @@ class Dispatcher:
         for interest in consumers.interests:
             self._by_type.setdefault(interest.message.wire_type, []).append(interest)
         self._destinations = sorted({item.message.destination for item in consumers.interests})
-        self._parked_at: dict[str, float] = {}
+        # By handler too: what parks for one may be done for another.
+        self._parked_at: dict[tuple[str, str], float] = {}
 
     async def run(self) -> None:
         """Handle messages until cancelled; the one in hand is finished first."""
@@ -123,12 +124,13 @@ class Dispatcher:
     ) -> bool:
         """Return True when the message needs no further delivery."""
         labels = (self._runtime.name, metadata.event_type)
+        place = (interest.name, metadata.event_id)
         try:
             await self.handle(interest, metadata, payload)
         except StoreUnavailable:
             return False
         except Parked as gap:
-            parked = self._parked_at.setdefault(metadata.event_id, time.monotonic())
+            parked = self._parked_at.setdefault(place, time.monotonic())
             if time.monotonic() - parked < GAP_SECONDS:
                 return False
             if not await self._set_aside(interest, metadata, delivery, "GAP", str(gap)):
@@ -150,7 +152,7 @@ class Dispatcher:
                 return False
         else:
             metrics.HANDLED.labels(*labels, "handled").inc()
-        self._parked_at.pop(metadata.event_id, None)
+        self._parked_at.pop(place, None)
         return True
 
     async def handle(self, interest: Interest, metadata: Metadata, payload: dict[str, Any]) -> None:

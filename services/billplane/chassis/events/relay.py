@@ -1,7 +1,7 @@
 """The relay: claims outbox rows, publishes them in order, marks them published."""
 
 import asyncio
-import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
@@ -90,12 +90,8 @@ class Relay:
             )
         for row in rows:
             metrics.PUBLISHED.labels(schema, row.event_type).inc()
-        oldest = min(row.created_at for row in rows)
-        metrics.OUTBOX_AGE.labels(schema).set(max(0.0, time.time() - oldest.timestamp()))
         return len(rows)
 
     async def _sleep(self, seconds: float) -> None:
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._awake.wait(), seconds)
-        except TimeoutError:
-            metrics.OUTBOX_AGE.labels(self._runtime.name).set(0)
