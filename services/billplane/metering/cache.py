@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from zlib import crc32
 
+from hiredis import pack_command
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from billplane.chassis import logging
 from billplane.chassis.errors import StoreUnavailable
@@ -20,48 +22,73 @@ _log = logging.get("metering")
 SHARDS = 16
 ACCEPTED, DUPLICATE, REUSED = b"102"
 
-# One call a shard and micro-batch; ARGV: seconds to remember, events of each request, then all ids,
-# all content hashes, all rows. A request of which one id was used for other content is left out
-# whole, before a later one is compared with it. What is new becomes one stream entry.
+# One call a micro-batch. KEYS: for each shard its ids of this window, of the one before, and its
+# stream. ARGV: seconds to remember; the parts, each `request number,shard number,events`, in the
+# order of requests; then the rows of each part, then the id and the content hash of each event.
+# A request of which one id was used for other content is left out whole, before a later one is
+# compared with it. What is new in a shard becomes one stream entry; a part that is new in part
+# goes whole, since Postgres stores each event once.
 # Answers a character an event: 1 accepted, 0 duplicate, 2 reused.
 _APPEND = """
-local seen, before, stream = KEYS[1], KEYS[2], KEYS[3]
-local n = (#ARGV - 2) / 3
-local ids = {unpack(ARGV, 3, 2 + n)}
-local known = redis.call('HMGET', seen, unpack(ids))
-local earlier = redis.call('HMGET', before, unpack(ids))
-local status, fresh, pairs, rows = {}, {}, {}, {}
-local first = 1
-for size in string.gmatch(ARGV[2], '%d+') do
-  local last, refused, mine, new = first + size - 1, false, {}, {}
-  for i = first, last do
-    local id, hash = ids[i], ARGV[2 + n + i]
-    local other = fresh[id] or mine[id] or known[i] or earlier[i]
-    if not other then
-      status[i] = '1'
-      mine[id] = hash
-      new[#new + 1] = i
-    elseif other == hash then
-      status[i] = '0'
-    else
-      status[i] = '2'
-      refused = true
+local parts, rows_of, first = {}, {}, 0
+for request, shard, count in string.gmatch(ARGV[2], '(%d+),(%d+),(%d+)') do
+  parts[#parts + 1] = {request, tonumber(shard), tonumber(count)}
+end
+local at = 2 + #parts
+local n = (#ARGV - at) / 2
+local id_at, hash_at = at, at + n
+local known = {}
+for number, part in ipairs(parts) do
+  local ids = {unpack(ARGV, id_at + first + 1, id_at + first + part[3])}
+  local now = redis.call('HMGET', KEYS[part[2] * 3 - 2], unpack(ids))
+  local before = redis.call('HMGET', KEYS[part[2] * 3 - 1], unpack(ids))
+  for i = 1, part[3] do known[first + i] = now[i] or before[i] end
+  part[4] = first
+  first = first + part[3]
+end
+local status, fresh, pairs_of, number = {}, {}, {}, 1
+while number <= #parts do
+  local request, last, refused, mine = parts[number][1], number, false, {}
+  while parts[last + 1] and parts[last + 1][1] == request do last = last + 1 end
+  for part = number, last do
+    local is_new = false
+    for i = parts[part][4] + 1, parts[part][4] + parts[part][3] do
+      local id, hash = ARGV[id_at + i], ARGV[hash_at + i]
+      local other = fresh[id] or mine[id] or known[i]
+      if not other then
+        status[i], mine[id], is_new = '1', hash, true
+      elseif other == hash then
+        status[i] = '0'
+      else
+        status[i], refused = '2', true
+      end
     end
+    parts[part][5] = is_new
   end
   if not refused then
-    for _, i in ipairs(new) do
-      fresh[ids[i]] = mine[ids[i]]
-      pairs[#pairs + 1] = ids[i]
-      pairs[#pairs + 1] = mine[ids[i]]
-      rows[#rows + 1] = ARGV[2 + 2 * n + i]
+    for id, hash in pairs(mine) do fresh[id] = hash end
+    for part = number, last do
+      if parts[part][5] then
+        local shard = parts[part][2]
+        local pairs_, rows = pairs_of[shard] or {}, rows_of[shard] or {}
+        for i = parts[part][4] + 1, parts[part][4] + parts[part][3] do
+          if status[i] == '1' then
+            pairs_[#pairs_ + 1] = ARGV[id_at + i]
+            pairs_[#pairs_ + 1] = ARGV[hash_at + i]
+          end
+        end
+        rows[#rows + 1] = ARGV[2 + part]
+        pairs_of[shard], rows_of[shard] = pairs_, rows
+      end
     end
   end
-  first = last + 1
+  number = last + 1
 end
-if rows[1] then
-  redis.call('HSET', seen, unpack(pairs))
+for shard, rows in pairs(rows_of) do
+  local seen = KEYS[shard * 3 - 2]
+  redis.call('HSET', seen, unpack(pairs_of[shard]))
   redis.call('EXPIRE', seen, ARGV[1])
-  redis.call('XADD', stream, '*', 'rows', table.concat(rows, '\\n'))
+  redis.call('XADD', KEYS[shard * 3], '*', 'rows', table.concat(rows, '\\n'))
 end
 return table.concat(status)
 """
@@ -77,6 +104,10 @@ def stream(shard: int) -> str:
     return f"usage:{{s{shard:02d}}}"
 
 
+# The events of one request in one shard.
+Part = tuple[int, Sequence[Item]]
+
+
 class UsageStore:
     """The Redis that keeps what was acknowledged until Postgres has it.
 
@@ -87,63 +118,39 @@ class UsageStore:
     def __init__(self, redis: "Redis", dedupe_seconds: int) -> None:
         self._redis = redis
         self._window = dedupe_seconds
-        self._append_sha = ""
+        self._append_sha: bytes = b""
 
-    def _seen(self, shard: int) -> list[str]:
-        window = int(time.time()) // self._window
-        return [f"seen:{{s{shard:02d}}}:{number}" for number in (window, window - 1)]
+    async def append(self, requests: Sequence[Sequence[Part]]) -> bytes:
+        """Store the events of requests, each whole or not; Redis answers once they are on disk.
 
-    async def append(self, batches: Mapping[int, Sequence[Sequence[Item]]]) -> dict[int, bytes]:
-        """Store the events of requests, by shard; Redis answers once they are on disk.
-
-        Returns: a status for each event of a shard, in the order of requests and their events.
+        Returns: a status for each event, in the order of requests, their parts and events.
         """
-        commands = {shard: self._command(shard, requests) for shard, requests in batches.items()}
+        window = int(time.time()) // self._window
+        keys: list[str] = []
+        shards: dict[int, int] = {}
+        layout, rows, ids, hashes = [], [], [], []
+        for number, parts in enumerate(requests):
+            for shard, items in parts:
+                index = shards.get(shard)
+                if index is None:
+                    index = shards[shard] = len(shards) + 1
+                    tag = f"{{s{shard:02d}}}"
+                    keys += (f"seen:{tag}:{window}", f"seen:{tag}:{window - 1}", f"usage:{tag}")
+                layout.append(f"{number},{index},{len(items)}")
+                rows.append(b"\n".join([item.row for item in items]))
+                ids += [item.key for item in items]
+                hashes += [item.content_hash for item in items]
+        rest = (len(keys), *keys, self._window * 2, " ".join(layout), *rows, *ids, *hashes)
         if not self._append_sha:
-            (self._append_sha,) = await self._run([("SCRIPT LOAD", _APPEND)])
-        found = await self._run(
-            [("EVALSHA", self._append_sha, *rest) for rest in commands.values()]
-        )
-        if any(isinstance(answer, NoScriptError) for answer in found):
-            # Redis was restarted and forgot the script; those answers stored nothing.
-            await self._run([("SCRIPT LOAD", _APPEND)])
-            missed = {
-                shard: batches[shard]
-                for shard, answer in zip(batches, found, strict=True)
-                if isinstance(answer, NoScriptError)
-            }
-            again = await self.append(missed)
-            return dict(zip(batches, found, strict=True)) | again
-        return dict(zip(batches, found, strict=True))
-
-    def _command(self, shard: int, requests: Sequence[Sequence[Item]]) -> list[Any]:
-        items = [item for request in requests for item in request]
-        return [
-            3,
-            *self._seen(shard),
-            stream(shard),
-            self._window * 2,
-            ",".join(str(len(request)) for request in requests),
-            *(item.key for item in items),
-            *(item.content_hash for item in items),
-            *(item.row for item in items),
-        ]
-
-    async def look(self, batches: Mapping[int, Sequence[Item]]) -> list[Item]:
-        """Return the events whose ids were used for other content; stores nothing."""
-        commands = [
-            ("HMGET", key, *(item.key for item in items))
-            for shard, items in batches.items()
-            for key in self._seen(shard)
-        ]
-        found = iter(await self._run(commands))
-        reused = []
-        for items in batches.values():
-            for item, now, before in zip(items, next(found), next(found), strict=True):
-                known = now or before
-                if known is not None and known != item.content_hash:
-                    reused.append(item)
-        return reused
+            (self._append_sha,) = await self._run([("SCRIPT", "LOAD", _APPEND)])
+        (found,) = await self._run([("EVALSHA", self._append_sha, *rest)])
+        if isinstance(found, NoScriptError):
+            # Redis was restarted and forgot the script: it stored nothing.
+            _, found = await self._run(
+                [("SCRIPT", "LOAD", _APPEND), ("EVALSHA", self._append_sha, *rest)]
+            )
+        answer: bytes = found
+        return answer
 
     async def last_ids(self) -> dict[int, bytes]:
         """Return the newest entry of each stream that has one."""
@@ -163,7 +170,7 @@ class UsageStore:
             ]
         )
         return {
-            shard: [(entry_id, fields[b"rows"]) for entry_id, fields in entries]
+            shard: [(entry_id, fields[1]) for entry_id, fields in entries]
             for shard, entries in zip(starts, found, strict=True)
         }
 
@@ -180,17 +187,41 @@ class UsageStore:
         await self._run([("XADD", f"refused:{{s{shard:02d}}}", "*", "rows", row)])
 
     async def _run(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
-        """Send commands together; an answer of NOSCRIPT is returned, other errors are raised."""
-        pipeline = self._redis.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
+        """Send commands together; an answer of NOSCRIPT is returned, other errors are raised.
+
+        The client packs arguments one by one in Python; here hiredis does. A connection that the
+        server has closed meanwhile is replaced once: every command may be sent twice.
+        """
+        packed = b"".join([pack_command(command) for command in commands])
         try:
-            found = await pipeline.execute(raise_on_error=False)
+            try:
+                found = await self._exchange(packed, len(commands))
+            except RedisConnectionError:
+                found = await self._exchange(packed, len(commands))
         except (RedisError, OSError) as error:
             raise _away(error) from None
         for answer in found:
             if isinstance(answer, Exception) and not isinstance(answer, NoScriptError):
                 raise _away(answer) from None
+        return found
+
+    async def _exchange(self, packed: bytes, count: int) -> list[Any]:
+        pool: Any = self._redis.connection_pool
+        connection = await pool.get_connection()
+        found: list[Any] = []
+        try:
+            await connection.send_packed_command(packed)
+            for _ in range(count):
+                try:
+                    found.append(await connection.read_response())
+                except ResponseError as error:
+                    found.append(error)
+        except BaseException:
+            # What was not read must not be taken for the answer of whoever comes next.
+            await connection.disconnect(nowait=True)
+            raise
+        finally:
+            await pool.release(connection)
         return found
 
 

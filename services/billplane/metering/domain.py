@@ -21,6 +21,7 @@ TEST_FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 TEST_LAST = datetime(2101, 1, 1, tzinfo=UTC)
 KEPT_SOURCE = "kept"
 COPY_NULL = "\\N"
+ZERO = Decimal(0)
 # What the hours of a meter can be put together from.
 RECORDED = ("Sum", "Count", "Max", "Min", "Average")
 
@@ -102,8 +103,7 @@ class KeptUsage(msgspec.Struct, forbid_unknown_fields=True):
     metadata: dict[str, Any] | None = None
 
 
-@dataclass(slots=True)
-class Item:
+class Item(msgspec.Struct):
     """An event on its way into the stream: who it is, what it says, its row for Postgres."""
 
     id: str
@@ -119,28 +119,32 @@ def pack(
     event: UsageEvent,
     data: bytes,
     quantity: Decimal | None,
-    now: datetime,
+    now: str,
 ) -> Item:
     """Make what is kept of a checked event; `data` is what encode_data made of it.
 
     Shape: the row is a line of Postgres' COPY text format, in the order of the table's columns.
     Source: PostgreSQL, COPY, "Text Format".
     """
+    source, event_id, event_type, subject = event.source, event.id, event.type, event.subject
     mode = "t" if livemode else "f"
-    at = (event.time or now).astimezone(UTC).isoformat()
-    said = f"{quantity:f}" if quantity is not None else ""
     # An absent time is part of what an event says: a repeat leaves it out again.
-    content = "\0".join((event.type, event.subject, at if event.time else "", said))
+    at = "" if event.time is None else event.time.astimezone(UTC).isoformat()
+    said = "" if quantity is None else f"{quantity:f}"
+    content = f"{event_type}\0{subject}\0{at}\0{said}"
     digest = blake2b(content.encode() + data, digest_size=8).digest()
-    number = int.from_bytes(digest, signed=True)
-    names = (tenant_id, mode, event.source, event.id, event.type, event.subject, at, data.decode())
-    line = "\t".join(names).replace("\\", "\\\\")
+    line = (
+        f"{tenant_id}\t{mode}\t{source}\t{event_id}\t{event_type}\t{subject}\t{at or now}"
+        f"\t{data.decode()}"
+    )
+    if "\\" in line:
+        line = line.replace("\\", "\\\\")
     return Item(
-        event.id,
-        event.subject,
-        "\0".join((tenant_id, mode, event.source, event.id)).encode(),
+        event_id,
+        subject,
+        f"{tenant_id}\0{mode}\0{source}\0{event_id}".encode(),
         digest,
-        f"{line}\t{number}\t{said or COPY_NULL}".encode(),
+        f"{line}\t{int.from_bytes(digest, signed=True)}\t{said or COPY_NULL}".encode(),
     )
 
 
@@ -148,7 +152,7 @@ def read_value(data: Mapping[str, Any], path: tuple[str, ...]) -> Any:
     """Follow a path; None where it leads nowhere."""
     value: Any = data
     for part in path:
-        if not isinstance(value, Mapping):
+        if not isinstance(value, dict):
             return None
         value = value.get(part)
     return value
@@ -174,22 +178,22 @@ def parse_quantity(value: Any) -> Decimal | None:
     Units: at most 12 integer and 6 fractional digits. NaN, infinities, exponents beyond that,
     underscores and digits of other scripts are not numbers here.
     """
-    if isinstance(value, bool) or not isinstance(value, int | str | Decimal):
+    kind = type(value)
+    if kind is int:
+        return Decimal(value) if -(10**12) < value < 10**12 else None
+    if kind is str:
+        return (Decimal(value) or ZERO) if _QUANTITY.match(value) else None
+    if kind is not Decimal or not value.is_finite():
         return None
-    if isinstance(value, Decimal):
-        if not value.is_finite() or not -6 <= value.adjusted() <= 11:
-            return Decimal(0) if value.is_finite() and not value else None
-        text = f"{value:f}"
-        if "." in text:
-            text = text.rstrip("0").rstrip(".")
-    elif isinstance(value, int):
-        text = str(value) if -(10**12) < value < 10**12 else ""
-    else:
-        text = value
-    if not _QUANTITY.match(text):
+    if not value:
+        return ZERO
+    if not -6 <= value.adjusted() <= 11:
         return None
-    found = Decimal(text)
-    return found or Decimal(0)
+    number: Decimal = value
+    if int(number.as_tuple().exponent) >= -6:
+        return number
+    text = f"{number:f}".rstrip("0")
+    return Decimal(text) if _QUANTITY.match(text) else None
 
 
 def counts(meter: Meter, data: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from billplane.chassis.auth import Principal
 from billplane.chassis.faults import faultpoint, register
 from billplane.chassis.runtime import Runtime
-from billplane.metering.cache import REUSED, UsageStore, shard_of
+from billplane.metering.cache import REUSED, Part, UsageStore, shard_of
 from billplane.metering.domain import Item
 from billplane.metering.errors import EventIdReused, IngestBusy
 from billplane.metering.service.meters import MeterIndex
@@ -19,23 +19,33 @@ register("ingest.before_append", "ingest.after_append_before_answer")
 
 
 class _Request:
-    """One request's events by shard, and who waits for their statuses."""
+    """One request's events, and who waits for their statuses.
 
-    __slots__ = ("answer", "items", "shards", "size")
+    `parts` are the events of each shard, `order` where each event of the parts stood.
+    """
+
+    __slots__ = ("answer", "items", "order", "parts", "size")
 
     def __init__(self, tenant_id: str, items: Sequence[Item]) -> None:
         self.items = items
-        self.size = sum(len(item.row) for item in items)
+        self.size = sum([len(item.row) for item in items])
         self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        self.shards: dict[int, list[int]] = {}
+        shards: dict[int, list[int]] = {}
         for number, item in enumerate(items):
-            self.shards.setdefault(shard_of(tenant_id, item.subject), []).append(number)
+            shards.setdefault(shard_of(tenant_id, item.subject), []).append(number)
+        self.order = [number for numbers in shards.values() for number in numbers]
+        self.parts: list[Part] = [
+            (shard, [items[number] for number in numbers]) for shard, numbers in shards.items()
+        ]
 
-    def of(self, shard: int) -> list[Item]:
-        """Return the events of a shard."""
-        if len(self.shards) == 1:
-            return list(self.items)
-        return [self.items[number] for number in self.shards[shard]]
+    def in_order(self, statuses: bytes) -> bytes:
+        """Return statuses of the parts' events in the order of the request."""
+        if len(self.parts) == 1:
+            return statuses
+        found = bytearray(len(statuses))
+        for number, status in zip(self.order, statuses, strict=True):
+            found[number] = status
+        return bytes(found)
 
 
 class Intake:
@@ -63,10 +73,6 @@ class Intake:
 
     async def take(self, principal: Principal, items: Sequence[Item]) -> bytes:
         """Keep the events of one request, all or none; return a status for each.
-
-        Events of several shards are looked up in all of them first. Another process may use one of
-        the ids in between: then some are kept though the request is refused, and a repeat without
-        the refused event reports those as duplicates.
 
         Raises: EventIdReused naming the event, IngestBusy, StoreUnavailable.
         Idempotent by: source and id.
@@ -109,57 +115,21 @@ class Intake:
     async def _send(self, batch: list[_Request]) -> None:
         faultpoint("ingest.before_append")
         try:
-            spread = [request for request in batch if len(request.shards) > 1]
-            if spread:
-                refused = await self._look(spread)
-                batch = [request for request in batch if request not in refused]
-            await self._append(batch)
+            statuses = await self.store.append([request.parts for request in batch])
         except Exception as error:  # every waiting request gets it
             for request in batch:
-                if not request.answer.done():
-                    request.answer.set_exception(error)
-
-    async def _look(self, requests: Sequence[_Request]) -> set[_Request]:
-        """Refuse requests with an id that was used for other content; nothing is stored."""
-        shards: dict[int, list[Item]] = {}
-        for request in requests:
-            for shard in request.shards:
-                shards.setdefault(shard, []).extend(request.of(shard))
-        reused = {id(item) for item in await self.store.look(shards)}
-        refused = set()
-        if reused:
-            for request in requests:
-                for number, item in enumerate(request.items):
-                    if id(item) in reused and request not in refused:
-                        refused.add(request)
-                        _answer(request, _reused(request.items, number))
-        return refused
-
-    async def _append(self, batch: Sequence[_Request]) -> None:
-        shards: dict[int, list[_Request]] = {}
+                _answer(request, error)
+            return
+        at = 0
         for request in batch:
-            for shard in request.shards:
-                shards.setdefault(shard, []).append(request)
-        found = await self.store.append(
-            {
-                shard: [request.of(shard) for request in requests]
-                for shard, requests in shards.items()
-            }
-        )
-        statuses = {request: bytearray(len(request.items)) for request in batch}
-        for shard, requests in shards.items():
-            at = 0
-            for request in requests:
-                for number in request.shards[shard]:
-                    statuses[request][number] = found[shard][at]
-                    at += 1
-        for request, answer in statuses.items():
-            number = answer.find(REUSED)
-            if number < 0:
+            answer = request.in_order(statuses[at : at + len(request.items)])
+            at += len(request.items)
+            reused = answer.find(REUSED)
+            if reused < 0:
                 self.taken += len(answer)
-                _answer(request, bytes(answer))
+                _answer(request, answer)
             else:
-                _answer(request, _reused(request.items, number))
+                _answer(request, _reused(request.items, reused))
 
 
 def _answer(request: _Request, answer: bytes | Exception) -> None:

@@ -5,7 +5,7 @@ field by field, to say what is wrong.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -165,6 +165,7 @@ async def _pack(
     bad = {error.index for error in errors}
     tenant_id, livemode = principal.tenant_id, principal.livemode
     items = []
+    at = now.astimezone(UTC).isoformat()
     for index, event in enumerate(events):
         if index in bad:
             continue
@@ -189,7 +190,7 @@ async def _pack(
             )
             errors.append(EventError(index, f"{prefix}data", "DATA_INVALID", detail))
         if len(errors) == before and data is not None:
-            items.append(pack(tenant_id, livemode, event, data, None, now))
+            items.append(pack(tenant_id, livemode, event, data, None, at))
     if errors:
         raise EventsRefused(sorted(errors, key=lambda error: error.index))
     return items
@@ -233,7 +234,8 @@ async def read_kept(
     if errors or data is None:
         raise EventsRefused(errors)
     event = UsageEvent(KEPT_SOURCE, given.event_id, kind, given.customer_id, given.timestamp)
-    return pack(tenant_id, livemode, event, data, quantity, now)
+    at = now.astimezone(UTC).isoformat()
+    return pack(tenant_id, livemode, event, data, quantity, at)
 
 
 def _read_quantity(given: Any, errors: list[EventError]) -> Decimal | None:
