@@ -144,6 +144,28 @@ class Bench:
         self.results.append(result)
         return result
 
+    async def compare_runs(
+        self,
+        bar: Bar,
+        *,
+        reference: Callable[[], Awaitable[Run]],
+        ours: Callable[[], Awaitable[Run]],
+        check: Side | None = None,
+        notes: dict[str, Any] | None = None,
+    ) -> Result:
+        """Do as `compare` with sides that measure themselves, as a load generator does."""
+        kept: tuple[list[Run], list[Run]] = ([], [])
+        for pair in range(self.pairs + 1):
+            for side, runs in zip((reference, ours), kept, strict=True):
+                run = await side()
+                if pair > 0:
+                    runs.append(run)
+            if check is not None:
+                await _call(check)
+        result = Result(bar, *kept, notes or {})
+        self.results.append(result)
+        return result
+
 
 def cpu_seconds(pids: Iterable[int]) -> float:
     """Return the CPU time that processes and their descendants, ended ones too, have used."""

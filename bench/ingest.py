@@ -1,164 +1,194 @@
 """Bars 1 and 2: usage in, through the gateway, acknowledged once it is on disk.
 
-Load by wrk (closed loop, 32 connections); a figure is the median of pairs as everywhere.
+The references run on the same server, in the same process: a route of the design that metering
+replaced (FastAPI, one INCRBYFLOAT a request on the same Valkey), and an answer that does nothing.
+Usage moves into Postgres while it is measured, as it always does. After each pair every event
+that was answered is in Postgres, once.
 """
 
 import asyncio
-import json
-import re
-import shutil
-import subprocess
-import sys
+import os
+import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from decimal import Decimal
+from itertools import count
+from typing import Any
+from urllib.parse import urlsplit
 
-from billplane.laptop.home import LaptopHome
-from billplane.laptop.valkey import ValkeyServer
+import asyncpg
 
-from bench.harness import Bar, Bench, Result, Run, cpu_seconds
-from tests.fixtures.laptop import Laptop, running_laptop
-from tests.fixtures.ports import free_port
+from bench.harness import Bar, Bench, Run, cpu_seconds
+from bench.load import Target, latency_milliseconds, load, require
+from bench.served import Running, open_platform
+from bench.stores import Stores, open_stores
 
-SECONDS, CONNECTIONS, BATCH = 3, 32, 100
-_KEPT = """
+BATCH = 100
+CUSTOMERS = 50
+COMMANDS = 200_000
+SYNCS = 200
+METER = {"eventType": "bench", "aggregation": "Sum", "valueProperty": "$.quantity"}
+_HEAD = """
 wrk.method = "POST"
 wrk.headers["Content-Type"] = "application/json"
-wrk.headers["Authorization"] = "Bearer KEY"
+wrk.headers["Authorization"] = "Bearer {key}"
+"""
+_KEPT = """
 wrk.body = '{"customer_id":"c-1","resource_type":"bench","quantity":1}'
 """
-_BATCH = """
-wrk.method = "POST"
-wrk.headers["Content-Type"] = "application/json"
-wrk.headers["Authorization"] = "Bearer KEY"
-local first = SEED
+_EVENTS = """
+local number = 0
 request = function()
   local events = {}
   for i = 1, BATCH do
-    first = first + 1
-    local id = string.format('%.0f', first)
-    events[i] = '{"source":"bench","id":"' .. id .. '","type":"bench","subject":"c-'
-      .. (first % 50) .. '","data":{"quantity":1}}'
+    number = number + 1
+    events[i] = '{"specversion":"1.0","source":"SOURCE","id":"' .. number
+      .. '","type":"bench","subject":"c-' .. (number % CUSTOMERS) .. '","data":{"quantity":1.5}}'
   end
   return wrk.format(nil, nil, nil, '[' .. table.concat(events, ',') .. ']')
 end
 """
+_sources = count(1)
 
 
 async def measure(bench: Bench) -> None:
-    """Measure what one request an event and a hundred events a request bring."""
-    for tool, package in (("wrk", "wrk"), ("redis-benchmark", "redis-tools")):
-        if shutil.which(tool) is None:
-            raise SystemExit(f"{tool} is needed for this benchmark: apt-get install {package}")
-    await asyncio.to_thread(_measure, bench)
+    require("wrk", "wrk")
+    require("redis-benchmark", "redis-tools")
+    with open_stores() as stores:
+        async with open_platform(stores) as platform:
+            body = {"name": "bench", "spec": METER}
+            await platform.call("POST", "/v1/meters", body, expect=201)
+            await Ingest(bench, stores, platform).measure()
 
 
-def _measure(bench: Bench) -> None:
-    with running_laptop() as laptop:
-        _set_up(laptop)
-        home = LaptopHome.open(laptop.home)
-        valkey = ValkeyServer(home, port=int(json.loads(_ports(laptop))["valkey"])).url
-        with _replaced_engine(valkey) as engine:
-            kept = _KEPT.replace("KEY", laptop.key)
-            _compare(
-                bench,
-                Bar(1, "ingest, 1 event a request", "replaced engine", "kept path",
-                    "event", Decimal(4)),
-                lambda: _wrk(f"{engine}/api/v1/usage", kept),
-                lambda: _wrk(f"{laptop.url}/api/v1/usage", kept),
-            )  # fmt: skip
-            _compare(
-                bench,
-                Bar(1, "ingest, 1 event a request", "static answer", "kept path",
-                    "event", Decimal("0.5")),
-                lambda: _wrk(f"{engine}/static", ""),
-                lambda: _wrk(f"{laptop.url}/api/v1/usage", kept),
-            )  # fmt: skip
-            _compare(
-                bench,
-                Bar(2, "ingest, 100 events a request", "replaced engine", "usage_events",
-                    "event", Decimal(20)),
-                lambda: _wrk(f"{engine}/api/v1/usage", kept),
-                lambda: _batches(laptop),
-            )  # fmt: skip
-        _compare(
-            bench,
-            Bar(2, "ingest, 100 events a request", "redis-benchmark -P 16 HINCRBY",
-                "usage_events", "event", Decimal("0.3")),
-            lambda: _redis_benchmark(valkey),
-            lambda: _batches(laptop),
-        )  # fmt: skip
+class Ingest:
+    """The sides of both bars."""
+
+    def __init__(self, bench: Bench, stores: Stores, platform: Running) -> None:
+        self._bench = bench
+        self._stores = stores
+        self._platform = platform
+        self._head = _HEAD.format(key=platform.key)
+        self._kept = Target(f"{platform.url}/api/v1/usage", self._head + _KEPT)
+        self._answered = 0
+
+    async def measure(self) -> None:
+        """Measure both bars against both references."""
+        one = "ingest, 1 event a request"
+        many = f"ingest, {BATCH} events a request"
+        notes = {"latency_milliseconds": await self._latency(), "fdatasync": await _fdatasync()}
+        for bar, reference, ours in (
+            (_bar(1, one, "the replaced design", "4"), self.replaced, self.single),
+            (_bar(1, one, "an answer that does nothing", "0.5"), self.static, self.single),
+            (_bar(2, many, "the replaced design", "20"), self.replaced, self.batches),
+            (_bar(2, many, "redis-benchmark -P 16 HINCRBY", "0.3"), self.commands, self.batches),
+        ):
+            await self._bench.compare_runs(
+                bar, reference=reference, ours=ours, check=self.check, notes=notes
+            )
+            notes = {}
+
+    def pids(self) -> Iterable[int]:
+        """Name the processes whose CPU time counts."""
+        return [self._platform.pid, self._stores.postgres_pid, self._stores.valkey_pid]
+
+    async def replaced(self) -> Run:
+        """Load the design that metering replaced."""
+        target = Target(f"{self._platform.url}/reference/usage", self._head + _KEPT)
+        return await load(target, self.pids)
+
+    async def static(self) -> Run:
+        """Load the answer that does nothing."""
+        return await load(Target(f"{self._platform.url}/reference/static"), self.pids)
+
+    async def single(self) -> Run:
+        """Load the kept path, one event a request."""
+        run = await load(self._kept, self.pids)
+        self._answered += run.operations
+        return run
+
+    async def batches(self) -> Run:
+        """Load the events' path, a hundred new events a request."""
+        script = self._head + _EVENTS.replace("SOURCE", f"bench-{next(_sources)}").replace(
+            "CUSTOMERS", str(CUSTOMERS)
+        ).replace("BATCH", str(BATCH))
+        target = Target(f"{self._platform.url}/v1/usage_events", script, each=BATCH)
+        run = await load(target, self.pids)
+        self._answered += run.operations
+        return run
+
+    async def commands(self) -> Run:
+        """Run redis-benchmark on the same Valkey."""
+        address = urlsplit(self._stores.valkey_url)
+        before, started = cpu_seconds(self.pids()), time.perf_counter()
+        process = await asyncio.create_subprocess_exec(
+            *("redis-benchmark", "-h", str(address.hostname), "-p", str(address.port)),
+            *("-a", str(address.password), "-P", "16", "-n", str(COMMANDS), "-q"),
+            *("-r", "1000", "HINCRBY", "bench", "field:__rand_int__", "1"),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        if await process.wait() != 0:
+            raise RuntimeError("redis-benchmark failed")
+        seconds = time.perf_counter() - started
+        return Run(COMMANDS, seconds, cpu_seconds(self.pids()) - before)
+
+    async def check(self) -> None:
+        """Compare what was answered with what is stored; then begin with empty tables."""
+        await self._platform.call(
+            "GET",
+            "/v1/usage?meter=bench&customer_id=nobody"
+            "&starts_at=2020-01-01T00:00:00Z&ends_at=2020-02-01T00:00:00Z",
+        )
+        connection: Any = await asyncpg.connect(self._stores.postgres_admin_url)
+        try:
+            stored = await connection.fetchval("SELECT count(*) FROM metering.usage_events")
+            counted = await connection.fetchval(
+                "SELECT sum(event_count) FROM metering.usage_records"
+            )
+            await connection.execute("TRUNCATE metering.usage_events, metering.usage_records")
+        finally:
+            await connection.close()
+        # wrk ends with requests under way: at most one a connection is stored and not counted.
+        open_events = 2 * self._kept.connections * BATCH
+        if stored != (counted or 0) or not self._answered <= stored <= self._answered + open_events:
+            raise RuntimeError(f"{self._answered} answered, {stored} stored, {counted} counted")
+        self._answered = 0
+
+    async def _latency(self) -> dict[str, float]:
+        """Return how long an answer takes at about half of the load."""
+        quiet = Target(self._kept.url, self._kept.script, connections=2)
+        found = await latency_milliseconds(quiet)
+        await asyncio.sleep(0.1)
+        self._answered = 0
+        connection: Any = await asyncpg.connect(self._stores.postgres_admin_url)
+        await self._platform.call(
+            "GET",
+            "/v1/usage?meter=bench&customer_id=nobody"
+            "&starts_at=2020-01-01T00:00:00Z&ends_at=2020-02-01T00:00:00Z",
+        )
+        await connection.execute("TRUNCATE metering.usage_events, metering.usage_records")
+        await connection.close()
+        return found
 
 
-def _set_up(laptop: Laptop) -> None:
-    account = {"email": "bench@example.com", "password": "a-long-password"}
-    laptop.call("POST", "/auth/register", account)
-    laptop.key = laptop.call("POST", "/auth/login", account)["access_token"]
-    laptop.key = laptop.call("POST", "/auth/api_keys", {"name": "bench"})["key"]
-    spec = {"eventType": "bench", "aggregation": "Sum", "valueProperty": "$.quantity"}
-    laptop.call("POST", "/v1/meters", {"name": "bench", "spec": spec})
+def _bar(number: int, name: str, reference: str, at_least: str) -> Bar:
+    return Bar(number, name, reference, "gateway and metering", "event", Decimal(at_least))
 
 
-def _ports(laptop: Laptop) -> str:
-    return (laptop.home / "run" / "ports.json").read_text()
+async def _fdatasync() -> dict[str, float]:
+    """Return how long this machine's disk takes to keep 200 bytes."""
 
+    def measured() -> float:
+        times = []
+        with tempfile.TemporaryFile() as file:
+            for _ in range(SYNCS):
+                file.write(b"x" * 200)
+                file.flush()
+                started = time.perf_counter()
+                os.fdatasync(file.fileno())
+                times.append(time.perf_counter() - started)
+        return statistics.median(times)
 
-@contextmanager
-def _replaced_engine(valkey: str) -> Iterator[str]:
-    port = free_port()
-    command = [sys.executable, "-m", "bench.replaced_engine", str(port), valkey]
-    process = subprocess.Popen(command)
-    try:
-        time.sleep(2)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        process.terminate()
-        process.wait()
-
-
-def _compare(bench: Bench, bar: Bar, reference: Callable[[], Run], ours: Callable[[], Run]) -> None:
-    kept: tuple[list[Run], list[Run]] = ([], [])
-    for pair in range(bench.pairs + 1):
-        for side, runs in zip((reference, ours), kept, strict=True):
-            run = side()
-            if pair > 0:
-                runs.append(run)
-    bench.results.append(Result(bar, *kept))
-
-
-def _batches(laptop: Laptop) -> Run:
-    script = _BATCH.replace("KEY", laptop.key).replace("SEED", str(time.time_ns() // 1000))
-    run = _wrk(f"{laptop.url}/v1/usage_events", script.replace("BATCH", str(BATCH)))
-    return Run(run.operations * BATCH, run.seconds, run.cpu_seconds)
-
-
-def _wrk(url: str, script: str) -> Run:
-    with tempfile.NamedTemporaryFile("w", suffix=".lua") as file:
-        file.write(script)
-        file.flush()
-        command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s"]
-        command += ["-s", file.name] if script else []
-        before = _machine_cpu()
-        done = subprocess.run([*command, url], capture_output=True, text=True, check=True)
-        used = _machine_cpu() - before
-    if "Non-2xx" in done.stdout:
-        raise RuntimeError(f"{url} refused requests: {done.stdout}")
-    requests = int(re.search(r"(\d+) requests in", done.stdout).group(1))
-    return Run(requests, SECONDS, used)
-
-
-def _redis_benchmark(valkey: str) -> Run:
-    password, address = re.match(r"redis://:?(.*)@([^/]+)", valkey).groups()
-    host, port = address.rsplit(":", 1)
-    count = 200_000
-    command = ["redis-benchmark", "-h", host, "-p", port, "-a", password.split(":")[-1]]
-    command += ["-P", "16", "-n", str(count), "-q", "HINCRBY", "bench:hash", "field", "1"]
-    before, started = _machine_cpu(), time.perf_counter()
-    subprocess.run(command, capture_output=True, check=True)
-    return Run(count, time.perf_counter() - started, _machine_cpu() - before)
-
-
-def _machine_cpu() -> float:
-    return cpu_seconds([1])
+    return {"p50_milliseconds": round(await asyncio.to_thread(measured) * 1000, 3)}
