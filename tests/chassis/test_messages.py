@@ -21,20 +21,12 @@ from billplane.chassis.jobs import Worker
 from billplane.protos.pricing.v1.events_pb2 import PlanPublished
 from sqlalchemy import select
 
+from tests.chassis.waiting import eventually
 from tests.fixtures.ports import free_port_offset
 
 TENANT = "ten_messages"
 STREAM = "billplane.pricing.v1"
 PUBLISHED = fact(PlanPublished, "plan")
-
-
-async def eventually(look, seconds=20):
-    """Look until there is something to see, and return it."""
-    async with asyncio.timeout(seconds):
-        while True:
-            if found := await look():
-                return found
-            await asyncio.sleep(0.02)
 
 
 class Handled:
