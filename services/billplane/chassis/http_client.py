@@ -6,15 +6,18 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from billplane.chassis.errors import BillplaneError, Kind
 
 ANSWER_BYTES_MAX = 32 * 1024 * 1024
 _NETWORK = ipaddress.IPv4Network | ipaddress.IPv6Network
+# Ways to private addresses that the standard library takes for global: IPv4-compatible ones,
+# translation within a site, and site-local ones. Source: RFC 4291 2.5.5.1, RFC 8215, RFC 3879.
+_NEVER = tuple(ipaddress.ip_network(text) for text in ("::/96", "64:ff9b:1::/48", "fec0::/10"))
 
 
 class UrlRefused(BillplaneError):
@@ -52,17 +55,31 @@ class Guard:
             except ValueError:
                 continue  # a host name
 
-    def check_url(self, url: str) -> str:
-        """Return the host of an http or https URL.
+    def check_url(self, url: str) -> URL:
+        """Return an http or https address as the client will read it.
+
+        The client's own reading counts: it turns full-width digits into plain ones, and takes
+        every host of digits and dots for an address that needs no look-up.
 
         Raises: UrlRefused.
         """
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = URL(url)
+        except ValueError:
+            raise UrlRefused(f"{url[:80]} is no address") from None
+        if parts.scheme not in ("http", "https") or not parts.host:
             raise UrlRefused(f"only http and https addresses can be fetched, not {url[:80]}")
-        if parts.username or parts.password:
+        if parts.user or parts.password:
             raise UrlRefused("credentials do not belong into an address")
-        return parts.hostname
+        host = parts.host
+        if ":" in host or host.replace(".", "").isdigit():
+            try:
+                allowed = self.allows(host, host)
+            except ValueError:
+                allowed = False
+            if not allowed:
+                raise UrlRefused(f"{host} is not a public address")
+        return parts
 
     def allows(self, host: str, address: str) -> bool:
         """Tell whether an address that a host name led to may be reached.
@@ -78,6 +95,8 @@ class Guard:
                 embedded = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
             if embedded is not None:
                 return self.allows("", str(embedded))
+            if any(found in network for network in _NEVER):
+                return False
         if any(found in network for network in self._networks if network.version == found.version):
             return True
         return found.is_global and not found.is_multicast
@@ -137,8 +156,7 @@ class HttpClient:
 
         Raises: UrlRefused, FetchFailed.
         """
-        host = self._guard.check_url(url)
-        self._refuse_literal(host)
+        checked = self._guard.check_url(url)
         if self._session is None:
             connector = aiohttp.TCPConnector(resolver=_Resolver(self._guard), limit=20)
             self._session = aiohttp.ClientSession(
@@ -149,21 +167,13 @@ class HttpClient:
             )
         try:
             async with self._session.request(
-                method, url, headers=headers, json=json, allow_redirects=False
+                method, checked, headers=headers, json=json, allow_redirects=False
             ) as answer:
                 body = await _read(answer)
                 return Fetched(answer.status, dict(answer.headers), body)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise FetchFailed(f"{host} cannot be read: {error or type(error).__name__}") from None
-
-    def _refuse_literal(self, host: str) -> None:
-        """Check an address that needs no look-up, which the resolver therefore never sees."""
-        try:
-            ipaddress.ip_address(host)
-        except ValueError:
-            return
-        if not self._guard.allows(host, host):
-            raise UrlRefused(f"{host} is not a public address")
+            why = str(error) or type(error).__name__
+            raise FetchFailed(f"{checked.host} cannot be read: {why}") from None
 
     async def close(self) -> None:
         """Close connections."""
