@@ -58,9 +58,11 @@ class Principal:
 
     def allows(self, scope: str) -> bool:
         """True when the scope is granted; write includes read."""
-        resource, _, action = scope.partition(":")
         granted = self.scopes
-        if "*" in granted or scope in granted or f"*:{action}" in granted:
+        if "*" in granted or scope in granted:
+            return True
+        resource, _, action = scope.partition(":")
+        if f"*:{action}" in granted:
             return True
         return action == "read" and (f"{resource}:write" in granted or "*:write" in granted)
 

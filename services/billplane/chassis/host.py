@@ -194,6 +194,8 @@ class Platform:
     async def stop(self) -> None:
         """Stop in order: not ready, drain, finish what runs, end background work, close pools."""
         started = time.monotonic()
+        for runtime in self.runtimes.values():
+            runtime.draining = True
         await self.health.enter_graceful_shutdown()
         await asyncio.sleep(self.settings.drain_seconds)
         grace = self.settings.stop_grace_seconds

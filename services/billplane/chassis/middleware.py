@@ -7,23 +7,25 @@ from typing import Any
 from opentelemetry import context as trace_context
 from opentelemetry import trace
 from opentelemetry.propagate import extract
+from prometheus_client import Counter
 from structlog.contextvars import bound_contextvars
 
 from billplane.chassis import docs, ids, logging, metrics
 from billplane.chassis.app import Asgi, Route
 from billplane.chassis.auth import Principal
-from billplane.chassis.errors import BillplaneError, BodyTooLarge, CredentialMissing, problem_json
+from billplane.chassis.errors import BillplaneError, BodyTooLarge, problem_json
 from billplane.chassis.runtime import Runtime
 
 _log = logging.get("rest")
 _tracer = trace.get_tracer("billplane")
 _REQUEST_ID = re.compile(r"[!-~]{1,128}\Z")
 OPEN_PATHS = ("/health", "/health/live", "/health/ready", "/metrics", "/docs", "/openapi.json")
+_OPEN = frozenset(OPEN_PATHS)
 
 
 def is_open(path: str) -> bool:
     """Tell whether a path needs no credential and belongs to every service."""
-    return path in OPEN_PATHS or docs.covers(path)
+    return path in _OPEN or docs.covers(path)
 
 
 class Middleware:
@@ -34,6 +36,8 @@ class Middleware:
         self._app = app
         self._raw = raw
         self._limit = runtime.settings.body_limit_bytes
+        self._seconds = metrics.REQUEST_SECONDS.labels(runtime.name)
+        self._answered: dict[tuple[str, int], Counter] = {}
         self.openapi = runtime.openapi
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -45,6 +49,7 @@ class Middleware:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         request_id = request_id_of(headers)
         scope["billplane.request_id"] = request_id
+        scope["billplane.headers"] = headers
         if runtime.serve_open_path is not None and is_open(path):
             await runtime.serve_open_path(scope, receive, send)
             return
@@ -91,22 +96,26 @@ class Middleware:
                 _log.exception("request_failed", path=path, request_id=request_id, exc_info=error)
                 await send_problem(answer, internal_error(), request_id)
         finally:
-            metrics.REQUESTS.labels(runtime.name, scope["method"], answer.status).inc()
-            metrics.REQUEST_SECONDS.labels(runtime.name).observe(time.perf_counter() - started)
+            self._count(scope["method"], answer.status, time.perf_counter() - started)
+
+    def _count(self, method: str, status: int, seconds: float) -> None:
+        """Note an answer; looking the labels up each time would cost more than the rest."""
+        counter = self._answered.get((method, status))
+        if counter is None:
+            counter = metrics.REQUESTS.labels(self._runtime.name, method, status)
+            self._answered[method, status] = counter
+        counter.inc()
+        self._seconds.observe(seconds)
 
     async def _principal(self, path: str, headers: dict[bytes, bytes]) -> Principal | None:
         runtime = self._runtime
         authorization = headers.get(b"authorization", b"").decode("latin-1")
-        route = match(runtime.app.routes, path)
         try:
             return await runtime.authenticator.authenticate(
                 authorization, headers.get(b"billplane-livemode", b"") == b"true"
             )
-        except CredentialMissing:
-            if route is not None and route.public:
-                return None
-            raise
         except BillplaneError:
+            route = match(runtime.app.routes, path)
             if route is not None and route.public:
                 return None
             raise
@@ -114,8 +123,10 @@ class Middleware:
 
 def request_id_of(headers: dict[bytes, bytes]) -> str:
     """Return the caller's request id when it is a sane one, else a new one."""
-    given = headers.get(b"x-request-id", b"").decode("latin-1")
-    return given if _REQUEST_ID.match(given) else ids.new("req")
+    given = headers.get(b"x-request-id")
+    if given is not None and _REQUEST_ID.match(text := given.decode("latin-1")):
+        return text
+    return ids.new("req")
 
 
 def check_length(headers: dict[bytes, bytes], limit: int) -> None:

@@ -196,7 +196,7 @@ async def open_response(runtime: Runtime, path: str) -> Response:
     if path in ("/health", "/health/live"):
         return JSONResponse({"status": "ok"})
     if path == "/health/ready":
-        state = await runtime.readiness()
+        state = {"stopping": "yes"} if runtime.draining else await runtime.readiness()
         ready = all(value == "ok" for value in state.values())
         body = {"status": "ok" if ready else "unavailable", "checks": state}
         return JSONResponse(body, 200 if ready else 503)

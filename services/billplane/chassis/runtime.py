@@ -64,6 +64,7 @@ class Runtime:
         self.serve_open_path: Any = None
         self.peers_in_process: dict[str, Any] = {}
         self.state: Any = None
+        self.draining = False
         self.stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 

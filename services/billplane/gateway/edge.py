@@ -303,15 +303,19 @@ class _Door(Answer):
 
     async def __call__(self, message: Any) -> None:
         if message["type"] == "http.response.start":
-            given = list(message.get("headers", ()))
-            headers = [item for item in given if item[0] != EVENTS_HEADER]
+            headers, events = [], 1
+            for item in message.get("headers", ()):
+                if item[0] == EVENTS_HEADER:
+                    events = int(item[1])
+                else:
+                    headers.append(item)
             if self.limited is not None:
                 who, limit, lease = self.limited
-                self._edge.charge(who, limit, int(dict(given).get(EVENTS_HEADER, b"1")))
+                self._edge.charge(who, limit, events)
                 headers += [
-                    (b"ratelimit-limit", str(limit.rate).encode()),
-                    (b"ratelimit-remaining", str(max(0, lease.left + lease.remaining)).encode()),
-                    (b"ratelimit-reset", str(max(0, round(lease.reset_seconds))).encode()),
+                    (b"ratelimit-limit", b"%d" % limit.rate),
+                    (b"ratelimit-remaining", b"%d" % max(0, lease.left + lease.remaining)),
+                    (b"ratelimit-reset", b"%d" % max(0, round(lease.reset_seconds))),
                 ]
             headers += self._edge.cors(self._asked)
             message = {**message, "headers": headers}

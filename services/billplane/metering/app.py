@@ -32,6 +32,7 @@ class State:
     async def close(self) -> None:
         """Leave nothing that was acknowledged to the next start."""
         await self.flusher.close()
+        await self.intake.store.close()
 
 
 async def start_metering(runtime: Runtime) -> State:

@@ -4,6 +4,8 @@ Keys carry one of 16 shard tags, so that a cluster can spread them: `usage:{s07}
 `seen:{s07}:<n>` the ids of one window, `refused:{s07}` what Postgres would not take.
 """
 
+import asyncio
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -20,6 +22,7 @@ from billplane.metering.domain import Item
 
 _log = logging.get("metering")
 SHARDS = 16
+EXCHANGE_SECONDS = 5
 ACCEPTED, DUPLICATE, REUSED = b"102"
 
 # One call a micro-batch. KEYS: for each shard its ids of this window, of the one before, and its
@@ -119,6 +122,7 @@ class UsageStore:
         self._redis = redis
         self._window = dedupe_seconds
         self._append_sha: bytes = b""
+        self._lanes: list[Lane] = []
 
     async def append(self, requests: Sequence[Sequence[Part]]) -> bytes:
         """Store the events of requests, each whole or not; Redis answers once they are on disk.
@@ -189,40 +193,67 @@ class UsageStore:
     async def _run(self, commands: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Send commands together; an answer of NOSCRIPT is returned, other errors are raised.
 
-        The client packs arguments one by one in Python; here hiredis does. A connection that the
-        server has closed meanwhile is replaced once: every command may be sent twice.
+        A connection that the server has closed meanwhile is replaced once: every command may be
+        sent twice.
         """
         packed = b"".join([pack_command(command) for command in commands])
+        lane = self._lanes.pop() if self._lanes else Lane(self._redis)
         try:
             try:
-                found = await self._exchange(packed, len(commands))
+                found = await lane.exchange(packed, len(commands))
             except RedisConnectionError:
-                found = await self._exchange(packed, len(commands))
+                found = await lane.exchange(packed, len(commands))
         except (RedisError, OSError) as error:
             raise _away(error) from None
+        finally:
+            self._lanes.append(lane)
         for answer in found:
             if isinstance(answer, Exception) and not isinstance(answer, NoScriptError):
                 raise _away(answer) from None
         return found
 
-    async def _exchange(self, packed: bytes, count: int) -> list[Any]:
-        pool: Any = self._redis.connection_pool
-        connection = await pool.get_connection()
+    async def close(self) -> None:
+        """Close every connection."""
+        for lane in self._lanes:
+            await lane.close()
+
+
+class Lane:
+    """A connection that one after the other uses.
+
+    What the client does for each command in Python (packing, a timeout around every write and
+    read) costs more than the rest of a call; here hiredis packs, and one timeout covers it all.
+    """
+
+    def __init__(self, redis: "Redis") -> None:
+        pool: Any = redis.connection_pool
+        options = {**pool.connection_kwargs, "socket_timeout": None}
+        self._connection: Any = pool.connection_class(**options)
+
+    async def exchange(self, packed: bytes, count: int) -> list[Any]:
+        """Send packed commands and return their answers; error answers are returned too.
+
+        Raises: RedisError, OSError; the connection is closed then.
+        """
+        connection = self._connection
         found: list[Any] = []
         try:
-            await connection.send_packed_command(packed)
-            for _ in range(count):
-                try:
-                    found.append(await connection.read_response())
-                except ResponseError as error:
-                    found.append(error)
+            async with asyncio.timeout(EXCHANGE_SECONDS):
+                await connection.send_packed_command(packed, check_health=False)
+                for _ in range(count):
+                    try:
+                        found.append(await connection.read_response(timeout=math.inf))
+                    except ResponseError as error:
+                        found.append(error)
         except BaseException:
             # What was not read must not be taken for the answer of whoever comes next.
             await connection.disconnect(nowait=True)
             raise
-        finally:
-            await pool.release(connection)
         return found
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._connection.disconnect()
 
 
 def after(entry_id: bytes, other: bytes) -> bool:

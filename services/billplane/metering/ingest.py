@@ -60,7 +60,7 @@ def _door(runtime: Runtime, handle: _Handler) -> Any:
                 raise NotPost("use POST")
             principal: Principal = scope["billplane.principal"]
             principal.require("usage:write")
-            headers: dict[bytes, bytes] = dict(scope["headers"])
+            headers: dict[bytes, bytes] = scope["billplane.headers"]
             check_media_type(headers)
             body = await _read(receive)
             answer, events = await handle(runtime, principal, headers, body)
