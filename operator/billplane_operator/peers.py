@@ -71,6 +71,16 @@ class Peers:
         await self._ask(stub.CreateTenant, request, namespace)
         self._tenants.add(namespace)
 
+    async def create_test_key(self, tenant: str, name: str) -> tuple[str, str]:
+        """Make a test key of a tenant with every scope; return it and its id.
+
+        Raises: PeerError.
+        """
+        stub = identity_pb2_grpc.IdentityServiceStub(self._channels.get("identity"))
+        request = identity_pb2.CreateTestKeyRequest(name=name, scopes=["*"])
+        made = await self._ask(stub.CreateTestKey, request, tenant)
+        return made.key, made.key_id
+
     async def list_applied(self, kind: str, namespace: str) -> dict[str, Applied]:
         """Return what the kind's service runs of a namespace's resources, by uid.
 

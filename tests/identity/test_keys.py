@@ -143,8 +143,23 @@ async def test_only_services_may_ask_whose_a_credential_is(home, ada):
                 stub.ValidateToken(pb.ValidateTokenRequest(token=token), metadata=outside),
                 stub.CreateTenant(pb.CreateTenantRequest(id="mine"), metadata=outside),
                 stub.GetTenant(pb.GetTenantRequest(id=ada.tenant_id), metadata=outside),
+                stub.CreateTestKey(pb.CreateTestKeyRequest(name="mine"), metadata=outside),
             ):
                 await _refused(call, grpc.StatusCode.PERMISSION_DENIED)
+
+
+async def test_an_installer_gets_a_test_key_of_a_tenant_that_is_there(home):
+    async with home.channel() as channel:
+        stub = identity_pb2_grpc.IdentityServiceStub(channel)
+        operator = home.metadata("installed", subject="operator")
+        request = pb.CreateTestKeyRequest(name="first key", scopes=["*"])
+        await _refused(stub.CreateTestKey(request, metadata=operator), grpc.StatusCode.NOT_FOUND)
+        await stub.CreateTenant(pb.CreateTenantRequest(id="installed"), metadata=operator)
+        made = await stub.CreateTestKey(request, metadata=operator)
+        known = await stub.ValidateKey(pb.ValidateKeyRequest(key=made.key), metadata=operator)
+    assert made.key.startswith("sk_test_")
+    assert (known.key_id, known.tenant_id) == (made.key_id, "installed")
+    assert (known.livemode, list(known.scopes)) == (False, ["*"])
 
 
 async def _refused(call, code):

@@ -3,7 +3,7 @@
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from billplane.chassis.auth import decode_user_token, user_principal
-from billplane.chassis.database import ReadTransaction
+from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.rpc import Call, Rpc, to_timestamp
 from billplane.identity.models import TenantRow
 from billplane.identity.service import keys, sessions, tenants
@@ -77,6 +77,15 @@ async def GetTenant(call: Call, request: pb.GetTenantRequest) -> pb.GetTenantRes
     """Return one tenant."""
     row, has_live_key = await tenants.get_tenant(call.runtime, call.principal, request.id)
     return pb.GetTenantResponse(tenant=_tenant(row, has_live_key))
+
+
+@rpc.write
+async def CreateTestKey(
+    tx: Transaction, request: pb.CreateTestKeyRequest
+) -> pb.CreateTestKeyResponse:
+    """Make a test key for the tenant."""
+    key, row = await keys.create_test_key(tx, name=request.name, scopes=list(request.scopes))
+    return pb.CreateTestKeyResponse(key=key, key_id=row.id)
 
 
 def _tenant(row: TenantRow, has_live_key: bool) -> pb.Tenant:

@@ -9,7 +9,7 @@ from billplane.chassis.errors import CredentialInvalid, FieldError, Invalid
 from billplane.chassis.rest import Page
 from billplane.chassis.runtime import Runtime
 from billplane.identity import domain, repository
-from billplane.identity.errors import KeyNotFound, TenantNotActivated, UserOnly
+from billplane.identity.errors import KeyNotFound, TenantNotActivated, TenantNotFound, UserOnly
 from billplane.identity.models import ApiKeyRow
 
 OVERLAP = timedelta(hours=24)
@@ -37,6 +37,20 @@ async def create_key(
     if livemode and (tenant is None or not tenant.live):
         raise TenantNotActivated("this tenant may make test keys only until it is activated")
     return _store(tx, livemode, name, scopes, expires_at)
+
+
+async def create_test_key(
+    tx: Transaction, *, name: str, scopes: list[str]
+) -> tuple[str, ApiKeyRow]:
+    """Make a test key for a tenant that the operator made and nobody has logged in to yet.
+
+    Raises: InternalOnly, TenantNotFound, Invalid.
+    """
+    tx.require_internal()
+    domain.check_scopes(scopes)
+    if await repository.tenant(tx) is None:
+        raise TenantNotFound(f"there is no tenant {tx.tenant_id}")
+    return _store(tx, False, name, scopes, None)
 
 
 def _store(

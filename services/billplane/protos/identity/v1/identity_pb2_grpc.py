@@ -65,6 +65,11 @@ class IdentityServiceStub:
                 request_serializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.GetTenantRequest.SerializeToString,
                 response_deserializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.GetTenantResponse.FromString,
                 _registered_method=True)
+        self.CreateTestKey = channel.unary_unary(
+                '/billplane.identity.v1.IdentityService/CreateTestKey',
+                request_serializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.CreateTestKeyRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.CreateTestKeyResponse.FromString,
+                _registered_method=True)
 
 
 class IdentityServiceServicer:
@@ -113,6 +118,13 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateTestKey(self, request, context):
+        """Makes a test key for the caller's tenant, which has nobody yet; for an installer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IdentityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -145,6 +157,11 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.GetTenant,
                     request_deserializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.GetTenantRequest.FromString,
                     response_serializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.GetTenantResponse.SerializeToString,
+            ),
+            'CreateTestKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateTestKey,
+                    request_deserializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.CreateTestKeyRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.CreateTestKeyResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -310,6 +327,33 @@ class IdentityService:
             '/billplane.identity.v1.IdentityService/GetTenant',
             billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.GetTenantRequest.SerializeToString,
             billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.GetTenantResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateTestKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.identity.v1.IdentityService/CreateTestKey',
+            billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.CreateTestKeyRequest.SerializeToString,
+            billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.CreateTestKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

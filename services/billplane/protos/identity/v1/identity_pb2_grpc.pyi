@@ -45,6 +45,8 @@ class IdentityServiceStub:
     """Creates a tenant without members, or returns the one that has the id."""
     GetTenant: _grpc.UnaryUnaryMultiCallable[_identity_pb2.GetTenantRequest, _identity_pb2.GetTenantResponse]
     """Returns one tenant; for services and the operator."""
+    CreateTestKey: _grpc.UnaryUnaryMultiCallable[_identity_pb2.CreateTestKeyRequest, _identity_pb2.CreateTestKeyResponse]
+    """Makes a test key for the caller's tenant, which has nobody yet; for an installer."""
 
 @_typing.type_check_only
 class IdentityServiceAsyncStub(IdentityServiceStub):
@@ -63,6 +65,8 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """Creates a tenant without members, or returns the one that has the id."""
     GetTenant: _aio.UnaryUnaryMultiCallable[_identity_pb2.GetTenantRequest, _identity_pb2.GetTenantResponse]  # type: ignore[assignment]
     """Returns one tenant; for services and the operator."""
+    CreateTestKey: _aio.UnaryUnaryMultiCallable[_identity_pb2.CreateTestKeyRequest, _identity_pb2.CreateTestKeyResponse]  # type: ignore[assignment]
+    """Makes a test key for the caller's tenant, which has nobody yet; for an installer."""
 
 class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
     """Users, tenants and API keys."""
@@ -114,5 +118,13 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_identity_pb2.GetTenantResponse, _abc.Awaitable[_identity_pb2.GetTenantResponse]]:
         """Returns one tenant; for services and the operator."""
+
+    @_abc_1.abstractmethod
+    def CreateTestKey(
+        self,
+        request: _identity_pb2.CreateTestKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.CreateTestKeyResponse, _abc.Awaitable[_identity_pb2.CreateTestKeyResponse]]:
+        """Makes a test key for the caller's tenant, which has nobody yet; for an installer."""
 
 def add_IdentityServiceServicer_to_server(servicer: IdentityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
