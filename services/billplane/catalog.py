@@ -14,6 +14,7 @@ SERVICES = (
     "pricing",
     "subscription",
     "tax",
+    "utility_provider",
 )
 
 

@@ -88,6 +88,9 @@ class Estate:
         spec = {"base": "EUR", "currencies": ["USD"], "source": {"static": {"rates": rates}}}
         feed = await self.make("/v1/exchange_rate_feeds", {"name": "manual", "spec": spec})
         await self.make("/v1/exchange_rate_feeds/manual:refresh", {}, 200)
+        grid = {"displayName": self.mark, "category": "Electricity", "country": "DE"}
+        grid |= {"currency": "EUR", "timeZone": "Europe/Berlin", "simulator": {"enabled": True}}
+        provider = await self.make("/v1/utility_providers", {"name": "grid", "spec": grid})
         rule = {"country": "DE", "rate": "0.5", "valid_from": "2020-01-01", "label": self.mark}
         made_rule = await self.make("/v1/tax_rules", rule)
         await self.send("PUT", "/v1/tax_settings", {"country": "DE"}, expect=200)
@@ -98,6 +101,7 @@ class Estate:
             "meter": meter["id"],
             "plan": made["id"],
             "feed": feed["id"],
+            "provider": provider["id"],
             "rule_id": made_rule["id"],
         }
 

@@ -27,6 +27,7 @@ DOORS = {
     "pricing": ("/v1/plans", "ListPlans"),
     "subscription": ("/v1/customers", "ListCustomers"),
     "tax": ("/v1/tax_rules", "ListTaxRules"),
+    "utility_provider": ("/v1/utility_providers", "ListProviders"),
 }
 OPEN = {"/auth/register", "/auth/login", "/auth/refresh", "/auth/logout", "/auth/me"}
 

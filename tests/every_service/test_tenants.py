@@ -17,24 +17,26 @@ BODIES = {
     ("patch", "/v1/invoices/{invoice_id}"): {"metadata": {"taken": "over"}},
     ("patch", "/v1/meters/{meter}"): {"spec": {"displayName": "taken over"}},
     ("patch", "/v1/plans/{plan}"): {"spec": {"displayName": "taken over"}},
+    ("patch", "/v1/utility_providers/{provider}"): {"spec": {"displayName": "taken over"}},
     ("post", "/v1/test_clocks/{clock_id}:advance"): {"to": "2026-06-01T00:00:00Z"},
 }
 # Paths whose parameters name no row: a currency pair, and a customer that usage may name freely.
 FREE = ("/v1/exchange_rates/{base}/{quote}", "/api/v1/billing/{customer_id}")
 # A tenant's two modes share these, as they share the tenant's settings.
-SHARED = ("meter", "plan", "feed", "rule_id", "key_id")
+SHARED = ("meter", "plan", "feed", "rule_id", "key_id", "provider")
 # Fields of requests that may name a row.
 NAMING = {"id", "customer_id", "plan_id", "subscription_id", "plan", "meter", "feed"}
 INTERNAL = {
     "discount": {"ApplyDiscounts", "ReverseDiscounts"},
     "exchange_rate": {"ApplyFeed", "RemoveFeed", "ListApplied"},
     "gateway": set(),
-    "identity": {"ValidateKey", "ValidateToken", "CreateTenant", "GetTenant"},
+    "identity": {"ValidateKey", "ValidateToken", "CreateTenant", "GetTenant", "CreateTestKey"},
     "invoice": set(),
     "metering": {"ApplyMeter", "RemoveMeter", "ListApplied"},
     "pricing": {"ApplyPlan", "RemovePlan", "ListApplied"},
     "subscription": set(),
     "tax": set(),
+    "utility_provider": {"ApplyProvider", "RemoveProvider", "ListApplied"},
 }
 
 
@@ -158,6 +160,8 @@ async def test_the_same_name_leads_each_caller_to_its_own(owner, stranger, live)
         assert (await estate.send("GET", "/v1/meters/api"))["id"] == estate.ids["meter"]
         feed = await estate.send("GET", "/v1/exchange_rate_feeds/manual")
         assert feed["id"] == estate.ids["feed"]
+        provider = await estate.send("GET", "/v1/utility_providers/grid")
+        assert provider["id"] == estate.ids["provider"]
         usage = await estate.send(
             "GET", f"/v1/usage?meter=api&customer_id=ada&{JANUARY}&group_by=region", expect=200
         )
