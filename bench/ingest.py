@@ -99,7 +99,7 @@ class Ingest:
         return await load(target, self.pids)
 
     async def static(self) -> Run:
-        """Load the answer that does nothing."""
+        """Load the answer that does nothing, with the same requests."""
         return await load(Target(f"{self._platform.url}/reference/static"), self.pids)
 
     async def single(self) -> Run:

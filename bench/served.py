@@ -18,7 +18,7 @@ from billplane import catalog
 from billplane.chassis import logging
 from billplane.chassis.app import Route
 from billplane.chassis.auth import Principal
-from billplane.chassis.host import Platform
+from billplane.chassis.host import Platform, settle_memory
 from billplane.chassis.migrations import roles, runner
 from fastapi import Depends, FastAPI, Header, HTTPException, Request
 from pydantic import BaseModel
@@ -30,7 +30,8 @@ from tests.fixtures.ports import free_port_offset
 SECRET = "of-benchmarks-alone-and-long-enough-0123456789"  # noqa: S105 - nobody keeps anything there
 TENANT = "ten_bench"
 PASSWORD = "billplane"  # noqa: S105 - as above
-READY = "ready"
+# What the gateway leads to the static answer: with a key and a limit, and without.
+BEHIND = ("/reference/behind", "/reference/open")
 READY_SECONDS = 60
 # No limit turns a request of a benchmark away.
 UNLIMITED = "100000000"
@@ -91,13 +92,17 @@ class Served(Platform):
         # The gateway leads to the same handler that answers without it.
         edge: Any = self.runtimes["gateway"].peers_in_process["gateway"]
         edge._routes["/reference/behind"] = (Route("/reference/behind"), "reference")
+        edge._routes["/reference/open"] = (
+            Route("/reference/open", "none", public=True),
+            "reference",
+        )
         edge._runtime.peers_in_process["reference"] = static
 
         async def dispatch(scope: Any, receive: Any, send: Any) -> None:
             path = scope.get("path", "")
             if path == "/reference/static":
                 await static(scope, receive, send)
-            elif path.startswith("/reference/") and path != "/reference/behind":
+            elif path.startswith("/reference/") and path not in BEHIND:
                 await app(scope, receive, send)
             else:
                 await own(scope, receive, send)
@@ -182,6 +187,7 @@ async def main() -> None:
     logging.configure("WARNING", "json")
     platform = Served([catalog.load(name) for name in catalog.SERVICES])
     await platform.start()
+    settle_memory()
     sys.stdout.write(await make_key(platform) + "\n")
     sys.stdout.flush()
     stopping = asyncio.Event()

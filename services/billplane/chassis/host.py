@@ -1,6 +1,7 @@
 """Hosts any set of services in one process: one REST server, one gRPC server, one stop."""
 
 import asyncio
+import gc
 import signal
 import socket
 import time
@@ -33,6 +34,8 @@ _log = logging.get("host")
 
 REST_PORT = 8080
 GRPC_PORT = 50051
+# Objects made before the young ones are looked through; requests leave few cycles behind.
+GARBAGE_THRESHOLD = 10_000
 
 
 class Platform:
@@ -227,6 +230,16 @@ def _taken(host: str, port: int, error: object) -> str:
     )
 
 
+def settle_memory() -> None:
+    """Leave what was loaded out of garbage collection: only what requests make is looked through.
+
+    Source: docs.python.org/3/library/gc.html, `gc.freeze`.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD)
+
+
 async def serve(apps: Sequence[ServiceApp]) -> int:
     """Run services until a signal; a second signal ends at once. Returns the exit code."""
     settings = Settings.load()
@@ -244,6 +257,7 @@ async def serve(apps: Sequence[ServiceApp]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     await platform.start()
+    settle_memory()
     await stopping.wait()
     await platform.stop()
     return 0

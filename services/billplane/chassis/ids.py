@@ -6,6 +6,7 @@ import time
 # Crockford's base 32: no i, l, o, u; ordered like the numbers it writes. Two characters at once.
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
+_LOW = (1 << 70) - 1
 
 
 def new(prefix: str) -> str:
@@ -14,7 +15,11 @@ def new(prefix: str) -> str:
     Source: the layout of ULID (github.com/ulid/spec), in lower case.
     """
     number = (time.time_ns() // 1_000_000 << 80) | int.from_bytes(os.urandom(10))
-    high, low = number >> 70, number & ((1 << 70) - 1)
-    characters = [_PAIRS[high >> shift & 1023] for shift in (50, 40, 30, 20, 10, 0)]
-    characters += [_PAIRS[low >> shift & 1023] for shift in (60, 50, 40, 30, 20, 10, 0)]
-    return f"{prefix}_{''.join(characters)}"
+    high, low, pairs = number >> 70, number & _LOW, _PAIRS
+    return (
+        f"{prefix}_{pairs[high >> 50]}{pairs[high >> 40 & 1023]}{pairs[high >> 30 & 1023]}"
+        f"{pairs[high >> 20 & 1023]}{pairs[high >> 10 & 1023]}{pairs[high & 1023]}"
+        f"{pairs[low >> 60]}{pairs[low >> 50 & 1023]}{pairs[low >> 40 & 1023]}"
+        f"{pairs[low >> 30 & 1023]}{pairs[low >> 20 & 1023]}{pairs[low >> 10 & 1023]}"
+        f"{pairs[low & 1023]}"
+    )

@@ -2,6 +2,7 @@
 
 import re
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from opentelemetry import context as trace_context
@@ -29,7 +30,11 @@ def is_open(path: str) -> bool:
 
 
 class Middleware:
-    """Wraps the REST app of one service."""
+    """Wraps the REST app of one service.
+
+    What the gateway of the same process lets through is not looked at twice: it puts whom it found
+    into the scope, where no client can write, and its own answer notes the status.
+    """
 
     def __init__(self, runtime: Runtime, app: Asgi, raw: dict[str, Asgi]) -> None:
         self._runtime = runtime
@@ -46,20 +51,25 @@ class Middleware:
             await self._app(scope, receive, send)
             return
         runtime, path = self._runtime, scope["path"]
-        headers: dict[bytes, bytes] = dict(scope["headers"])
-        request_id = request_id_of(headers)
-        scope["billplane.request_id"] = request_id
-        scope["billplane.headers"] = headers
-        if runtime.serve_open_path is not None and is_open(path):
-            await runtime.serve_open_path(scope, receive, send)
-            return
+        admitted = "billplane.principal" in scope
+        if admitted:
+            answer: Answer = send
+        else:
+            headers: dict[bytes, bytes] = dict(scope["headers"])
+            answer = Answer(send, request_id_of(headers))
+            scope["billplane.request_id"] = answer.request_id
+            scope["billplane.headers"] = headers
+            if runtime.serve_open_path is not None and is_open(path):
+                await runtime.serve_open_path(scope, receive, send)
+                return
         started = time.perf_counter()
-        answer = Answer(send, request_id)
+        headers, request_id = scope["billplane.headers"], answer.request_id
         limited = Limited(receive, self._limit)
         try:
             check_length(headers, self._limit)
-            principal = await self._principal(path, headers)
-            scope["billplane.principal"] = principal
+            if not admitted:
+                scope["billplane.principal"] = await self._principal(path, headers)
+            principal: Principal | None = scope["billplane.principal"]
             raw = self._raw.get(path)
             if raw is not None:
                 await raw(scope, limited, answer)
@@ -144,16 +154,21 @@ class Answer:
 
     def __init__(self, send: Any, request_id: str) -> None:
         self._send = send
-        self._id = request_id.encode()
+        self.request_id = request_id
         self.status = 0
 
     async def __call__(self, message: Any) -> None:
         """Pass a message of the answer on."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = [item for item in message.get("headers", ()) if item[0] != b"x-request-id"]
-            message = {**message, "headers": [*headers, (b"x-request-id", self._id)]}
+            message["headers"] = self.headers(message.get("headers", ()))
         await self._send(message)
+
+    def headers(self, given: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Return the headers to answer with."""
+        headers = [item for item in given if item[0] != b"x-request-id"]
+        headers.append((b"x-request-id", self.request_id.encode()))
+        return headers
 
 
 class Limited:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from collections.abc import Iterable
 from importlib import resources
 from typing import Any
 
@@ -76,6 +77,8 @@ class Edge:
         headers: dict[bytes, bytes] = dict(scope["headers"])
         request_id = request_id_of(headers)
         answer = _Door(self, send, request_id, headers)
+        scope["billplane.request_id"] = request_id
+        scope["billplane.headers"] = headers
         path = scope["path"]
         try:
             if is_open(path):
@@ -108,13 +111,13 @@ class Edge:
 
     async def _principal(self, route: Route, headers: dict[bytes, bytes]) -> Principal | None:
         authorization = headers.get(b"authorization", b"").decode("latin-1")
+        if route.public and not authorization:
+            return None
         try:
             return await self._runtime.authenticator.authenticate(
                 authorization, headers.get(b"billplane-livemode", b"") == b"true"
             )
         except CredentialMissing:
-            if route.public:
-                return None
             if route.demo and self._settings.demo_tenant and not authorization:
                 return await self._demo()
             raise
@@ -178,6 +181,11 @@ class Edge:
         principal: Principal | None,
         request_id: str,
     ) -> None:
+        app: Asgi | None = self._runtime.peers_in_process.get(service)
+        if app is not None:
+            scope["billplane.principal"] = principal
+            await app(scope, receive, send)
+            return
         headers = [
             item for item in scope["headers"] if item[0] not in (b"authorization", b"x-request-id")
         ]
@@ -185,12 +193,8 @@ class Edge:
             token = self._runtime.tokens.mint(principal)
             headers.append((b"authorization", b"Bearer " + token.encode()))
         headers.append((b"x-request-id", request_id.encode()))
-        app: Asgi | None = self._runtime.peers_in_process.get(service)
-        if app is not None:
-            await app({**scope, "headers": headers}, receive, send)
-        else:
-            limited = Limited(receive, self._settings.body_limit_bytes)
-            await self._proxy(scope, limited, send, service, headers)
+        limited = Limited(receive, self._settings.body_limit_bytes)
+        await self._proxy(scope, limited, send, service, headers)
 
     async def _proxy(
         self, scope: Any, receive: Any, send: Any, service: str, headers: list[Any]
@@ -301,25 +305,26 @@ class _Door(Answer):
         self._asked = headers
         self.limited: tuple[str, Limit, Lease] | None = None
 
-    async def __call__(self, message: Any) -> None:
-        if message["type"] == "http.response.start":
-            headers, events = [], 1
-            for item in message.get("headers", ()):
-                if item[0] == EVENTS_HEADER:
-                    events = int(item[1])
-                else:
-                    headers.append(item)
-            if self.limited is not None:
-                who, limit, lease = self.limited
-                self._edge.charge(who, limit, events)
-                headers += [
-                    (b"ratelimit-limit", b"%d" % limit.rate),
-                    (b"ratelimit-remaining", b"%d" % max(0, lease.left + lease.remaining)),
-                    (b"ratelimit-reset", b"%d" % max(0, round(lease.reset_seconds))),
-                ]
+    def headers(self, given: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Return the headers to answer with."""
+        headers, events = [], 1
+        for item in given:
+            if item[0] == EVENTS_HEADER:
+                events = int(item[1])
+            elif item[0] != b"x-request-id":
+                headers.append(item)
+        headers.append((b"x-request-id", self.request_id.encode()))
+        if self.limited is not None:
+            who, limit, lease = self.limited
+            self._edge.charge(who, limit, events)
+            headers += (
+                (b"ratelimit-limit", b"%d" % limit.rate),
+                (b"ratelimit-remaining", b"%d" % max(0, lease.left + lease.remaining)),
+                (b"ratelimit-reset", b"%d" % max(0, round(lease.reset_seconds))),
+            )
+        if b"origin" in self._asked:
             headers += self._edge.cors(self._asked)
-            message = {**message, "headers": headers}
-        await super().__call__(message)
+        return headers
 
 
 def _account(principal: Principal) -> str:

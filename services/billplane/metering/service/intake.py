@@ -30,11 +30,15 @@ class _Request:
         self.items = items
         self.size = sum([len(item.row) for item in items])
         self.answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        if len(items) == 1:
+            self.order = [0]
+            self.parts: list[Part] = [(shard_of(tenant_id, items[0].subject), items)]
+            return
         shards: dict[int, list[int]] = {}
         for number, item in enumerate(items):
             shards.setdefault(shard_of(tenant_id, item.subject), []).append(number)
         self.order = [number for numbers in shards.values() for number in numbers]
-        self.parts: list[Part] = [
+        self.parts = [
             (shard, [items[number] for number in numbers]) for shard, numbers in shards.items()
         ]
 

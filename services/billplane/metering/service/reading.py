@@ -214,10 +214,10 @@ async def read_kept(
     tenant_id, livemode, kind = principal.tenant_id, principal.livemode, given.resource_type
     if given.event_id is None:
         given.event_id = check_text(event_id, "/headers/Idempotency-Key", 0, errors)
-    for name in ("customer_id", "resource_type", "event_id"):
-        text = getattr(given, name)
-        if text and not text.isprintable():
-            check_text(text, f"/{name}", 0, errors)
+    if not (given.customer_id + kind + given.event_id).isprintable():
+        for name in ("customer_id", "resource_type", "event_id"):
+            if text := getattr(given, name):
+                check_text(text, f"/{name}", 0, errors)
     if given.timestamp is not None and not in_range(given.timestamp, now, livemode):
         check_time(given.timestamp.isoformat(), now, livemode, "/timestamp", 0, errors)
     quantity = _read_quantity(given.quantity, errors)
