@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from dotenv import dotenv_values
+from sqlalchemy.engine import make_url
 
 from billplane import catalog
 from billplane.chassis import host, logging
@@ -33,8 +34,9 @@ def _parser() -> argparse.ArgumentParser:
     wait.add_argument("--timeout", type=float, default=300, metavar="SECONDS")
     init = commands.add_parser("init-database", help="make schemas and roles; idempotent")
     init.add_argument("--print", action="store_true", help="print the SQL for an administrator")
-    init.add_argument("--login", default="billplane", help="role that services connect as")
-    init.add_argument("--password", default="", help="password of that role")
+    init.add_argument("--login", default="", help="role that services connect as")
+    init.add_argument("--password", default="", help="its password; both default to database_url's")
+    init.add_argument("--timeout", type=float, default=60, metavar="SECONDS")
     check = commands.add_parser("verify", help="run every invariant of every service")
     check.add_argument("services", nargs="*", metavar="SERVICE")
     return parser
@@ -70,14 +72,28 @@ def _run(options: argparse.Namespace) -> int:
         asyncio.run(runner.wait_schema(settings.database_url, services, options.timeout))
         return 0
     if options.command == "init-database":
-        if options.print:
-            lines = roles.statements(list(catalog.SERVICES), options.login, "CURRENT_USER")
-            sys.stdout.write(";\n".join(lines) + ";\n")
-            return 0
-        names = list(catalog.SERVICES)
-        asyncio.run(roles.init_database(admin_url, names, options.login, options.password))
-        return 0
+        return _init_database(options, settings)
     return asyncio.run(_verify(services, settings))
+
+
+def _init_database(options: argparse.Namespace, settings: Settings) -> int:
+    """Make roles and schemas; the login is the one that services will connect as."""
+    url = make_url(settings.database_url)
+    login = options.login or url.username or "billplane"
+    names = list(catalog.SERVICES)
+    if options.print:
+        sys.stdout.write(";\n".join(roles.statements(names, login, "CURRENT_USER")) + ";\n")
+        return 0
+    admin_url = settings.admin_database_url or settings.database_url
+    # An administrator who comes as that login cannot be meant to change the password in use.
+    password = "" if login == make_url(admin_url).username else url.password or ""
+
+    async def prepare() -> None:
+        await runner.wait_database(admin_url, options.timeout)
+        await roles.init_database(admin_url, names, login, options.password or password)
+
+    asyncio.run(prepare())
+    return 0
 
 
 async def _verify(services: list[str], settings: Settings) -> int:

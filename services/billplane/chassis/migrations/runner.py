@@ -8,7 +8,9 @@ from typing import Any
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from asyncpg import PostgresError
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from billplane.chassis import logging
@@ -18,6 +20,8 @@ from billplane.chassis.errors import StoreUnavailable
 _log = logging.get("migrations")
 # Any fixed number: one migration at a time in a database.
 _LOCK = 7_361_208_551
+# A server that is away, starting, or does not know the role yet.
+_NOT_READY = (OSError, DBAPIError, PostgresError)
 
 
 def has_history(service: str) -> bool:
@@ -106,6 +110,29 @@ def sql(service: str, to: str = "head") -> None:
     command.upgrade(config_for(service), to, sql=True)
 
 
+async def wait_database(url: str, timeout_seconds: float) -> None:
+    """Return once the server lets this role in.
+
+    Raises: StoreUnavailable after the timeout, with the last answer.
+    """
+    engine = create_async_engine(async_url(url))
+    answer = ""
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            while True:
+                try:
+                    async with engine.connect():
+                        return
+                except _NOT_READY as error:
+                    answer = str(error)
+                    _log.info("database_not_ready", error=answer)
+                await asyncio.sleep(1)
+    except TimeoutError:
+        raise StoreUnavailable(f"the database does not answer: {answer}") from None
+    finally:
+        await engine.dispose()
+
+
 async def wait_schema(url: str, services: list[str], timeout_seconds: float) -> None:
     """Return once every schema is at its head.
 
@@ -120,7 +147,7 @@ async def wait_schema(url: str, services: list[str], timeout_seconds: float) -> 
                     waiting = [
                         name for name in waiting if await current(engine, name) != head(name)
                     ]
-                except OSError as error:
+                except _NOT_READY as error:
                     _log.info("database_not_ready", error=str(error))
                 if waiting:
                     await asyncio.sleep(1)
