@@ -1,0 +1,62 @@
+{{/* Environment that every process of the platform has. */}}
+{{- define "billplane.env" -}}
+- {name: BILLPLANE_BIND_HOST, value: 0.0.0.0}
+- {name: BILLPLANE_LOG_LEVEL, value: {{ .root.Values.logLevel }}}
+{{- with .root.Values.otlpEndpoint }}
+- {name: BILLPLANE_OTLP_ENDPOINT, value: {{ . | quote }}}
+{{- end }}
+{{ include "billplane.secretEnv" (dict "name" "BILLPLANE_INTERNAL_SEED" "secret" (include "billplane.secret" (dict "root" .root "store" "internal")) "key" "internal-seed") }}
+{{- end -}}
+
+{{/* Environment of a process that hosts services: stores, and the secret where identity is. */}}
+{{- define "billplane.serviceEnv" -}}
+{{- $root := .root -}}
+{{- $people := include "billplane.secret" (dict "root" $root "store" "people") -}}
+{{ include "billplane.env" . }}
+{{ include "billplane.secretEnv" (dict "name" "BILLPLANE_DATABASE_URL" "secret" (include "billplane.secret" (dict "root" $root "store" "postgres")) "key" "database-url") }}
+{{ include "billplane.secretEnv" (dict "name" "BILLPLANE_REDIS_URL" "secret" (include "billplane.secret" (dict "root" $root "store" "redis")) "key" "redis-url") }}
+{{- if has "identity" .services }}
+{{ include "billplane.secretEnv" (dict "name" "BILLPLANE_JWT_SECRET" "secret" $people "key" "jwt-secret") }}
+{{- end }}
+{{ include "billplane.secretEnv" (dict "name" "BILLPLANE_ADMIN_KEY" "secret" $people "key" "admin-key" "optional" true) }}
+- {name: BILLPLANE_STOP_GRACE_SECONDS, value: "25"}
+{{- range $name := .services }}
+{{- $service := get $root.Values.services $name }}
+{{- with $service.databaseUrlSecret }}
+{{ include "billplane.secretEnv" (dict "name" (printf "BILLPLANE_%s_DATABASE_URL" (upper $name)) "secret" .name "key" .key) }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{- define "billplane.volumes" -}}
+- name: tmp
+  emptyDir: {}
+{{- with .Values.tls.caSecret }}
+- name: ca
+  secret: {secretName: {{ . }}}
+{{- end }}
+{{- end -}}
+
+{{- define "billplane.mounts" -}}
+- {name: tmp, mountPath: /tmp}
+{{- if .Values.tls.caSecret }}
+- {name: ca, mountPath: /etc/billplane/ca, readOnly: true}
+{{- end }}
+{{- end -}}
+
+{{/* Environment of the operator and its Jobs, which call services by their DNS names. */}}
+{{- define "billplane.operatorEnv" -}}
+{{ include "billplane.env" (dict "root" .) }}
+- {name: BILLPLANE_OPERATOR_SERVICES_ADDRESS, value: "dns:///{service}-peers:50051"}
+- {name: BILLPLANE_OPERATOR_DEFAULT_TENANT, value: {{ .Values.defaultTenant }}}
+{{- with .Values.operator.watchNamespaces }}
+- {name: BILLPLANE_OPERATOR_NAMESPACES, value: {{ join "," . }}}
+{{- end }}
+{{- end -}}
+
+{{- define "billplane.migrateEnv" -}}
+{{- $postgres := include "billplane.secret" (dict "root" . "store" "postgres") -}}
+- {name: BILLPLANE_LOG_LEVEL, value: {{ .Values.logLevel }}}
+{{ include "billplane.secretEnv" (dict "name" "BILLPLANE_DATABASE_URL" "secret" $postgres "key" "database-url") }}
+{{ include "billplane.secretEnv" (dict "name" "BILLPLANE_ADMIN_DATABASE_URL" "secret" $postgres "key" "admin-database-url" "optional" true) }}
+{{- end -}}
