@@ -43,7 +43,7 @@ async def bootstrap_tenant(options: argparse.Namespace, settings: OperatorSettin
         try:
             async with asyncio.timeout(options.timeout):
                 await peers.wait_reachable()
-                await peers.ensure_tenant(tenant)
+                await peers.create_tenant(tenant)
                 key, key_id = await peers.create_test_key(tenant, FIRST_KEY_NAME)
         except TimeoutError:
             raise PeersAway(f"identity did not answer within {options.timeout:g} s") from None

@@ -26,8 +26,8 @@ from billplane.resources.errors import Violation
 from billplane.resources.manifest import LocatedViolation, line_of
 
 from billplane_operator.conditions import READY
-from billplane_operator.kinds import Desired, Key
-from billplane_operator.reconcile import Broken, Gone
+from billplane_operator.kinds import ChildName, Desired, Document, Key
+from billplane_operator.port import Broken, Gone, Settled
 
 DIGEST_ANNOTATION: Final = "billplane.io/manifest-sha256"
 DEFAULT_NAMESPACE: Final = "default"
@@ -77,7 +77,7 @@ class Folder:
         """Return every resource that is filed or has a status."""
         return {*self._filed, *self._with_status()}
 
-    def read(self, key: Key) -> Desired | Broken | Gone | None:
+    async def read(self, key: Key) -> Desired | Broken | Gone | None:
         """Return what is filed now."""
         filed = self._filed.get(key)
         if filed is None or not filed.path.exists():
@@ -102,11 +102,11 @@ class Folder:
             self._source_digest(filed.path, manifest.document),
         )
 
-    def settled_hash(self, key: Key) -> str:
-        """Return the hash that the status says is run, if it speaks of the file as it is."""
+    def settled(self, key: Key) -> Settled | None:
+        """Return what the status says is run, if it speaks of the file as it is."""
         filed, document = self._filed.get(key), self._document(key)
-        if filed is None or key.kind == "ExchangeRateFeed":
-            return ""
+        if filed is None or key.kind in ("ExchangeRateFeed", "UtilityProvider"):
+            return None
         told = document.get("status") or {}
         ready = any(
             item.get("type") == READY and item.get("status") == "True"
@@ -116,16 +116,17 @@ class Folder:
         try:
             digest = _digest(filed.path.read_bytes())
         except OSError:
-            return ""
+            return None
         same = annotations.get(DIGEST_ANNOTATION) == digest
-        return str(told.get("specHash", "")) if ready and same else ""
+        found = str(told.get("specHash", ""))
+        return Settled(key.uid, found) if ready and same and found else None
 
     def told(self, key: Key) -> Mapping[str, Any]:
         """Return the status as it was written last."""
         status = self._document(key).get("status")
         return status if isinstance(status, dict) else {}
 
-    def write(self, key: Key, status: Mapping[str, Any]) -> None:
+    async def write(self, key: Key, status: Mapping[str, Any]) -> None:
         """Write the whole object with its status, unless it says the same already."""
         before = self._document(key)
         found = self._read.pop(key, None) or self._object(key, "", None)
@@ -141,7 +142,10 @@ class Folder:
         partial.write_text(json.dumps(document, indent=2, ensure_ascii=False, default=str))
         partial.replace(path)
 
-    def clear(self, key: Key) -> None:
+    async def hold(self, _key: Key) -> None:
+        """Do nothing: a status without a file tells that something is to be cleaned up."""
+
+    async def clear(self, key: Key) -> None:
         """Drop the status of a resource that is cleaned up after."""
         self._kept.pop(key, None)
         if self._status is not None:
@@ -166,6 +170,22 @@ class Folder:
             )
             for item in error.errors
         )
+
+    def children(self, _key: Key) -> Mapping[ChildName, Document]:
+        """Return nothing: no objects belong to files."""
+        return {}
+
+    async def ensure_child(self, _key: Key, document: Document) -> None:
+        """Refuse: nothing can run beside a file."""
+        raise NotImplementedError(f"a folder runs no {document['kind']}")
+
+    async def delete_child(self, _key: Key, child: ChildName) -> None:
+        """Refuse: nothing runs beside a file."""
+        raise NotImplementedError(f"a folder runs no {child[0]}")
+
+    async def look_around(self) -> Iterable[Key]:
+        """Return nothing: `scan` finds what changed."""
+        return ()
 
     def _find(self) -> Iterator[tuple[Key, _Filed]]:
         if self._loose:
@@ -222,7 +242,7 @@ class Folder:
         if not document:
             return None
         policy = (document.get("spec") or {}).get("deletionPolicy")
-        return Gone("Delete" if policy == "Delete" else "Retain")
+        return Gone("Delete" if policy == "Delete" else "Retain", key.uid)
 
     def _object(self, key: Key, text: str, manifest: Manifest | None) -> dict[str, Any]:
         """Return the object that a status belongs to, as its file was when it was read.

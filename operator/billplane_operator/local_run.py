@@ -27,7 +27,7 @@ async def watch(folder: Folder, settings: OperatorSettings, interval: float) -> 
         loop.add_signal_handler(number, stop.set)
     peers = Peers(settings)
     reconciler = Reconciler(folder, peers, SystemClock(), settings)
-    work = asyncio.create_task(reconciler.run())
+    work = asyncio.create_task(_reconcile(reconciler, peers))
     work.add_done_callback(lambda _: stop.set())
     try:
         folder.scan()
@@ -48,7 +48,7 @@ async def apply_once(folder: Folder, settings: OperatorSettings, seconds: float)
     """Apply what is there; tell what became of each resource."""
     peers = Peers(settings)
     reconciler = Reconciler(folder, peers, SystemClock(), settings)
-    work = asyncio.create_task(reconciler.run())
+    work = asyncio.create_task(_reconcile(reconciler, peers))
     keys = sorted(folder.scan())
     try:
         for key in keys:
@@ -68,6 +68,12 @@ async def apply_once(folder: Folder, settings: OperatorSettings, seconds: float)
         sys.stdout.write(f"{key.kind} {key.namespace}/{key.name}: {told.strip()}\n")
     applied = all(_ready(folder, key).get("status") == "True" for key in keys)
     return 0 if applied and not folder.unreadable else 1
+
+
+async def _reconcile(reconciler: Reconciler, peers: Peers) -> None:
+    """Reconcile once the services answer at all: both are often started together."""
+    await peers.wait_reachable()
+    await reconciler.run()
 
 
 async def _end(reconciler: Reconciler, work: "asyncio.Task[None]", peers: Peers) -> None:

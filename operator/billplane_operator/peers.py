@@ -1,6 +1,6 @@
 """The services as the operator sees them: the only module that talks to them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ from billplane.protos.exchange_rate.v1 import exchange_rate_pb2, exchange_rate_p
 from billplane.protos.identity.v1 import identity_pb2, identity_pb2_grpc
 from billplane.protos.metering.v1 import metering_pb2, metering_pb2_grpc
 from billplane.protos.pricing.v1 import pricing_pb2, pricing_pb2_grpc
+from billplane.protos.utility_provider.v1 import utility_provider_pb2, utility_provider_pb2_grpc
 
 from billplane_operator.kinds import Applied, Desired, Key, Policy
 from billplane_operator.settings import OperatorSettings
@@ -18,6 +19,7 @@ GRPC_PORT: Final = 50051
 _PAGE: Final = 200
 # A source may take its time, and its fallbacks theirs.
 _FETCH_SECONDS: Final = 90
+_PROBE_SECONDS: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +38,27 @@ _APIS: Final[Mapping[str, _Api]] = {
         "exchange_rate", exchange_rate_pb2, exchange_rate_pb2_grpc.ExchangeRateServiceStub, "Feed"
     ),
     "Meter": _Api("metering", metering_pb2, metering_pb2_grpc.MeteringServiceStub, "Meter"),
+    "UtilityProvider": _Api(
+        "utility_provider",
+        utility_provider_pb2,
+        utility_provider_pb2_grpc.UtilityProviderServiceStub,
+        "Provider",
+    ),
 }
 APPLIED_KINDS: Final = tuple(_APIS)
 
 
 class Peers:
-    """Calls as the operator, for the tenant that a namespace is."""
+    """Calls as the operator, for the tenant that a namespace is.
 
-    def __init__(self, settings: OperatorSettings) -> None:
+    `epoch` is told with each change; services refuse one that is lower than they have seen.
+    """
+
+    def __init__(
+        self, settings: OperatorSettings, tenant_of: Callable[[str], str] = lambda name: name
+    ) -> None:
+        self.epoch = 0
+        self._tenant_of = tenant_of
         form = settings.services_address or f"127.0.0.1:{GRPC_PORT + settings.port_offset}"
         services = ("identity", *(api.service for api in _APIS.values()))
         addresses = {service: form.replace("{service}", service) for service in services}
@@ -64,12 +79,19 @@ class Peers:
 
         Raises: PeerError.
         """
-        if namespace in self._tenants:
+        await self.create_tenant(self._tenant_of(namespace))
+
+    async def create_tenant(self, tenant: str) -> None:
+        """Make a tenant, unless it is there.
+
+        Raises: PeerError.
+        """
+        if tenant in self._tenants:
             return
         stub = identity_pb2_grpc.IdentityServiceStub(self._channels.get("identity"))
-        request = identity_pb2.CreateTenantRequest(id=namespace, name=namespace)
-        await self._ask(stub.CreateTenant, request, namespace)
-        self._tenants.add(namespace)
+        request = identity_pb2.CreateTenantRequest(id=tenant, name=tenant)
+        await self._call(stub.CreateTenant, request, tenant)
+        self._tenants.add(tenant)
 
     async def create_test_key(self, tenant: str, name: str) -> tuple[str, str]:
         """Make a test key of a tenant with every scope; return it and its id.
@@ -78,7 +100,7 @@ class Peers:
         """
         stub = identity_pb2_grpc.IdentityServiceStub(self._channels.get("identity"))
         request = identity_pb2.CreateTestKeyRequest(name=name, scopes=["*"])
-        made = await self._ask(stub.CreateTestKey, request, tenant)
+        made = await self._call(stub.CreateTestKey, request, tenant)
         return made.key, made.key_id
 
     async def list_applied(self, kind: str, namespace: str) -> dict[str, Applied]:
@@ -94,29 +116,41 @@ class Peers:
             page = await self._ask(self._stub(api).ListApplied, request, namespace)
             for item in page.applied:
                 if item.namespace == namespace:
-                    found[item.uid] = Applied(item.id, item.generation, item.epoch, item.spec_hash)
+                    found[item.uid] = Applied(
+                        item.id,
+                        item.generation,
+                        item.epoch,
+                        item.spec_hash,
+                        getattr(item, "endpoint", ""),
+                    )
             token = page.next_page_token
             if not token:
                 return found
 
-    async def apply(self, desired: Desired, spec_json: str, generation: int) -> Applied:
+    async def apply(
+        self, desired: Desired, spec_json: str, generation: int, endpoint: str = ""
+    ) -> Applied:
         """Make the kind's service run a spec; return what it runs now.
 
         Raises: PeerError.
         """
-        api, key = _APIS[desired.key.kind], desired.key
+        api, key, epoch = _APIS[desired.key.kind], desired.key, self.epoch
+        own = {"simulator_endpoint": endpoint} if key.kind == "UtilityProvider" else {}
         request = getattr(api.messages, f"Apply{api.noun}Request")(
             uid=desired.uid,
             namespace=key.namespace,
             name=key.name,
             generation=generation,
-            epoch=0,
+            epoch=epoch,
             spec_hash=desired.spec_hash,
             spec_json=spec_json,
+            adopt=desired.adopt,
+            **own,
         )
         method = getattr(self._stub(api), f"Apply{api.noun}")
         answer = await self._ask(method, request, key.namespace)
-        return Applied(answer.id, generation, 0, answer.spec_hash)
+        asked = getattr(answer, "endpoint", "")
+        return Applied(answer.id, generation, epoch, answer.spec_hash, asked)
 
     async def remove(self, key: Key, uid: str, generation: int, policy: Policy) -> None:
         """Take what the kind's service has of a resource out of use.
@@ -127,7 +161,7 @@ class Peers:
         request = getattr(api.messages, f"Remove{api.noun}Request")(
             uid=uid,
             generation=generation,
-            epoch=0,
+            epoch=self.epoch,
             policy=api.messages.RemovePolicy.Value(f"REMOVE_POLICY_{policy.upper()}"),
         )
         await self._ask(getattr(self._stub(api), f"Remove{api.noun}"), request, key.namespace)
@@ -139,6 +173,8 @@ class Peers:
         """
         if key.kind == "ExchangeRateFeed":
             return await self._feed_details(key, found_id)
+        if key.kind == "UtilityProvider":
+            return await self._provider_details(key, found_id)
         if key.kind != "BillingPlan":
             return {}
         api = _APIS[key.kind]
@@ -154,6 +190,29 @@ class Peers:
         stub = self._stub(_APIS["ExchangeRateFeed"])
         request = exchange_rate_pb2.RefreshFeedRequest(id=found_id)
         await self._ask(stub.RefreshFeed, request, key.namespace, _FETCH_SECONDS)
+
+    async def probe_provider(self, key: Key, found_id: str) -> None:
+        """Have a utility asked whether it is there, unless it was asked a moment ago.
+
+        Raises: PeerError.
+        """
+        stub = self._stub(_APIS["UtilityProvider"])
+        request = utility_provider_pb2.ProbeProviderRequest(id=found_id)
+        await self._ask(stub.ProbeProvider, request, key.namespace, _PROBE_SECONDS)
+
+    async def _provider_details(self, key: Key, found_id: str) -> dict[str, Any]:
+        stub = self._stub(_APIS["UtilityProvider"])
+        request = utility_provider_pb2.GetProviderRequest(id=found_id)
+        provider = (await self._ask(stub.GetProvider, request, key.namespace)).provider
+        name = utility_provider_pb2.Reachability.Name(provider.reachability)
+        found = {
+            "endpoint": provider.endpoint,
+            "reachability": name.removeprefix("REACHABILITY_").title(),
+            "error": provider.last_error,
+        }
+        if provider.HasField("last_success_at"):
+            found["lastSuccessTime"] = provider.last_success_at.ToJsonString()
+        return found
 
     async def _feed_details(self, key: Key, found_id: str) -> dict[str, Any]:
         stub = self._stub(_APIS["ExchangeRateFeed"])
@@ -179,5 +238,10 @@ class Peers:
     async def _ask(
         self, method: Any, request: Any, namespace: str, timeout_seconds: float = 10
     ) -> Any:
-        operator = Principal("operator", namespace, False, frozenset({"*"}))
+        return await self._call(method, request, self._tenant_of(namespace), timeout_seconds)
+
+    async def _call(
+        self, method: Any, request: Any, tenant: str, timeout_seconds: float = 10
+    ) -> Any:
+        operator = Principal("operator", tenant, False, frozenset({"*"}))
         return await self._channels.ask(method, request, operator, timeout_seconds=timeout_seconds)

@@ -6,16 +6,16 @@ of a change cost nothing but time.
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any, Final
 
 import rfc8785
 from billplane.chassis import logging
 from billplane.chassis.clock import Clock
-from billplane.chassis.errors import BillplaneError, Kind
+from billplane.chassis.errors import BillplaneError, Kind, PeerError
 
-from billplane_operator import conditions
+from billplane_operator import conditions, progress
 from billplane_operator.conditions import PAUSED, READY, Condition
 from billplane_operator.kinds import (
     RULES,
@@ -23,77 +23,61 @@ from billplane_operator.kinds import (
     Actual,
     Applied,
     Apply,
+    DeleteChild,
     Desired,
+    EnsureChild,
     Key,
-    Policy,
+    Probe,
     Refresh,
     Remove,
     plan_removal,
 )
 from billplane_operator.peers import APPLIED_KINDS, Peers
+from billplane_operator.port import Broken, Gone, Port
 from billplane_operator.settings import OperatorSettings
 from billplane_operator.work_queue import WorkQueue
 
 _log = logging.get("operator")
 
 INVALID: Final = "InvalidSpec"
+STALE: Final = "STALE_GENERATION"
 # Somebody else decides what becomes of these: asking again at once helps nobody.
-_LEFT_ALONE: Final = frozenset({"AwaitingApproval", "FetchFailed"})
+_LEFT_ALONE: Final = frozenset({"AwaitingApproval", "FetchFailed", "SecretMissing"})
 _AWAY: Final = frozenset({Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED})
-_FEEDS_EVERY: Final = 6
+_AGAIN_EVERY: Final = 6
+_AGAIN_KINDS: Final = frozenset({"ExchangeRateFeed", "UtilityProvider"})
 
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """A resource that cannot be read; it is left as it runs until somebody mends it."""
-
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Gone:
-    """A resource that is no longer wanted, and what becomes of what it made."""
-
-    policy: Policy
-
-
-class Port(Protocol):
-    """Where resources are written, and their status is read."""
-
-    def keys(self) -> Iterable[Key]:
-        """Return every resource that is wanted, or was and is not cleaned up after."""
-
-    def read(self, key: Key) -> Desired | Broken | Gone | None:
-        """Return what is wanted now; None when there is nothing and never was."""
-
-    def settled_hash(self, key: Key) -> str:
-        """Return the hash of a spec that its status calls ready, unread; empty when in doubt."""
-
-    def told(self, key: Key) -> Mapping[str, Any]:
-        """Return the status as it was written last."""
-
-    def write(self, key: Key, status: Mapping[str, Any]) -> None:
-        """Write a status."""
-
-    def clear(self, key: Key) -> None:
-        """Let go of a resource that is cleaned up after."""
-
-    def explain(self, key: Key, error: BillplaneError) -> str:
-        """Tell where in the resource lies what a service refused."""
+NewerEpoch = Callable[[int], Awaitable[None]]
 
 
 class Reconciler:
-    """Looks at resources until the services run them, and again when something changes."""
+    """Looks at resources until the services run them, and again when something changes.
 
-    def __init__(self, port: Port, peers: Peers, clock: Clock, settings: OperatorSettings) -> None:
+    `newer_epoch` is told the epoch of another operator that a service has seen.
+    """
+
+    def __init__(
+        self,
+        port: Port,
+        peers: Peers,
+        clock: Clock,
+        settings: OperatorSettings,
+        newer_epoch: NewerEpoch | None = None,
+    ) -> None:
         self._port = port
         self._peers = peers
         self._clock = clock
         self._settings = settings
-        self.queue: WorkQueue[Key] = WorkQueue(settings.backoff_max_seconds)
+        self._newer_epoch = newer_epoch
+        self.queue: WorkQueue[Key] = WorkQueue(
+            settings.backoff_max_seconds, retrying_max=max(1, settings.workers - 1)
+        )
+        self.progress = progress.Progress()
         self._applied: dict[tuple[str, str], dict[str, Applied]] = {}
         self._changes: Counter[tuple[str, str]] = Counter()
-        self._expected: dict[Key, str] = {}
+        self._expected: dict[Key, tuple[str, str]] = {}
+        self._probe_due: set[Key] = set()
+        self._stopping = asyncio.Event()
 
     async def add(self, key: Key) -> None:
         """Ask for a look at a resource, now."""
@@ -101,17 +85,22 @@ class Reconciler:
         await self.queue.add(key, RULES[key.kind].rank)
 
     async def run(self) -> None:
-        """Work until cancelled; what is in hand then is looked at again after the next start."""
-        await self._peers.wait_reachable()
+        """Work until stopped; cancelled, what is in hand is looked at again after a start."""
         async with asyncio.TaskGroup() as group:
             for _ in range(self._settings.workers):
                 group.create_task(self._work())
             group.create_task(self._compare_for_ever())
 
+    async def stop(self) -> None:
+        """End `run` once what is in hand is done."""
+        self._stopping.set()
+        await self.queue.shut()
+
     async def _work(self) -> None:
-        while True:
-            key = await self.queue.take()
-            if await self._look(key):
+        while (key := await self.queue.take()) is not None:
+            with self.progress.look(key.kind):
+                settled = await self._look(key)
+            if settled:
                 await self.queue.done(key)
             else:
                 await self.queue.failed(key)
@@ -119,113 +108,159 @@ class Reconciler:
     async def _look(self, key: Key) -> bool:
         """Look at one resource; answer whether nothing is left to do."""
         try:
-            return await self._reconcile(key)
-        except BillplaneError as error:
-            if error.kind in _AWAY and self._port.settled_hash(key):
-                return False  # nothing new is known, so nothing new is told
-            final = error.kind in (Kind.INVALID_ARGUMENT, Kind.MALFORMED)
-            reason = INVALID if final else conditions.camel(error.reason)
-            message = self._port.explain(key, error)
-            _log.warning("resource_refused", **_named(key), reason=error.reason, error=message)
-            self._write(key, [_not_ready(reason, message)], {})
-            return final
+            try:
+                return await self._reconcile(key)
+            except BillplaneError as error:
+                return await self._refused(key, error)
+            except Exception as error:
+                _log.exception("resource_failed", **_named(key))
+                _count(key, "Failed")
+                await self._write(key, [_not_ready("Failed", f"{type(error).__name__}: {error}")])
+                return False
         except Exception as error:
-            _log.exception("resource_failed", **_named(key))
-            self._write(key, [_not_ready("Failed", f"{type(error).__name__}: {error}")], {})
+            # Not even the status could be written: what is left is to try again.
+            _log.warning("status_not_written", **_named(key), error=str(error))
+            _count(key, "StatusNotWritten")
             return False
 
+    async def _refused(self, key: Key, error: BillplaneError) -> bool:
+        reason = conditions.camel(error.reason)
+        _count(key, reason)
+        if error.kind in _AWAY and self._port.settled(key):
+            return False  # nothing new is known, so nothing new is told
+        if error.reason == STALE and self._newer_epoch is not None:
+            await self._newer_epoch(int(error.metadata.get("epoch", 0)))
+            return False
+        final = isinstance(error, PeerError) and error.kind is Kind.INVALID_ARGUMENT
+        message = self._port.explain(key, error)
+        _log.warning("resource_refused", **_named(key), reason=error.reason, error=message)
+        await self._write(key, [_not_ready(INVALID if final else reason, message)])
+        return final
+
     async def _reconcile(self, key: Key) -> bool:
-        settled = key not in self._expected and self._port.settled_hash(key)
-        if settled and key.kind in APPLIED_KINDS:
-            applied = (await self._list(key)).get(key.uid)
-            if applied is not None and applied.spec_hash == settled:
-                self._expected[key] = settled
+        settled = None if key in self._expected else self._port.settled(key)
+        if settled is not None and key.kind in APPLIED_KINDS:
+            applied = (await self._list(key)).get(settled.uid)
+            same = applied is not None and applied.spec_hash == settled.spec_hash
+            if applied is not None and same and settled.generation in (None, applied.generation):
+                self._expected[key] = (settled.uid, settled.spec_hash)
                 return True
-        wanted = self._port.read(key)
+        wanted = await self._port.read(key)
         if wanted is None:
             self._expected.pop(key, None)
             return True
         if isinstance(wanted, Gone):
-            await self._clean_up(key, wanted.policy)
+            await self._clean_up(key, wanted)
             return True
         if isinstance(wanted, Broken):
             self._expected.pop(key, None)
-            self._write(key, [_not_ready(INVALID, wanted.message)], {})
+            _count(key, INVALID)
+            await self._write(key, [_not_ready(INVALID, wanted.message)], {}, wanted.generation)
             return True
         if wanted.paused:
             self._expected.pop(key, None)
             paused = Condition(PAUSED, "True", "Annotated")
-            self._write(key, [Condition(READY, "Unknown", "Paused"), paused], self._kept(key))
+            ready = Condition(READY, "Unknown", "Paused")
+            await self._write(key, [ready, paused], self._kept(key), wanted.generation or 0)
             return True
         return await self._ensure(wanted)
 
     async def _ensure(self, wanted: Desired) -> bool:
         key, rules = wanted.key, RULES[wanted.key.kind]
-        actual = Actual()
+        await self._port.hold(key)
+        actual = Actual(children=self._port.children(key))
         if key.kind in APPLIED_KINDS:
             await self._peers.ensure_tenant(key.namespace)
             actual = await self._actual(key, (await self._list(key)).get(wanted.uid))
         for action in rules.plan(wanted, actual):
             actual = await self._act(wanted, actual, action)
         found = rules.conditions(wanted, actual)
-        generation = actual.applied.generation if actual.applied else 1
-        self._write(key, found, rules.status(wanted, actual), generation)
+        counted = actual.applied.generation if actual.applied else 1
+        generation = counted if wanted.generation is None else wanted.generation
+        await self._write(key, found, rules.status(wanted, actual), generation)
         if actual.applied is not None and actual.applied.spec_hash == wanted.spec_hash:
-            self._expected[key] = wanted.spec_hash
+            self._expected[key] = (wanted.uid, wanted.spec_hash)
         ready = next(item for item in found if item.type == READY)
+        if ready.status != "True":
+            _count(key, ready.reason)
         return ready.status == "True" or ready.reason in _LEFT_ALONE
 
     async def _actual(self, key: Key, applied: Applied | None) -> Actual:
+        children = self._port.children(key)
         if applied is None:
-            return Actual()
+            return Actual(children=children)
         details = await self._peers.details(key, applied.id)
+        if key.kind == "UtilityProvider" and details.get("endpoint"):
+            unknown = details.get("reachability") == "Unknown"
+            details["probeDue"] = unknown or key in self._probe_due
         digest = self._port.told(key).get("sourceDigest", "")
-        return Actual(applied, details | {"sourceDigest": digest})
+        return Actual(applied, details | {"sourceDigest": digest}, children)
 
     async def _act(self, wanted: Desired, actual: Actual, action: Action) -> Actual:
         key = wanted.key
-        if isinstance(action, Apply):
-            applied = await self._apply(wanted, action.generation)
-            (await self._list(key))[wanted.uid] = applied
-            self._note_change(key)
-            _log.info("resource_applied", **_named(key), generation=applied.generation)
-            return await self._actual(key, applied)
-        if isinstance(action, Refresh) and actual.applied is not None:
-            error = ""
-            try:
-                await self._peers.refresh_feed(key, actual.applied.id)
-            except BillplaneError as refused:
-                error = f"{refused.reason}: {refused.detail}"
-            found = await self._actual(key, actual.applied)
-            if error:
-                return replace(found, details={**found.details, "error": error})
-            digest = {"sourceDigest": wanted.source_digest}
-            return replace(found, details={**found.details, **digest})
+        match action:
+            case Apply():
+                applied = await self._apply(wanted, action)
+                (await self._list(key))[wanted.uid] = applied
+                self._note_change(key)
+                _log.info("resource_applied", **_named(key), generation=applied.generation)
+                return await self._actual(key, applied)
+            case EnsureChild():
+                await self._port.ensure_child(key, action.document)
+                _log.info("child_applied", **_named(key), child=action.document["kind"])
+                return replace(actual, children=self._port.children(key))
+            case DeleteChild():
+                await self._port.delete_child(key, action.child)
+                _log.info("child_deleted", **_named(key), child=action.child[0])
+                return replace(actual, children=self._port.children(key))
+            case Probe() if actual.applied is not None:
+                self._probe_due.discard(key)
+                await self._peers.probe_provider(key, actual.applied.id)
+                found = await self._actual(key, actual.applied)
+                return replace(found, details={**found.details, "probeDue": False})
+            case Refresh() if actual.applied is not None:
+                return await self._refresh(wanted, actual.applied)
         return actual
 
-    async def _apply(self, wanted: Desired, generation: int) -> Applied:
+    async def _refresh(self, wanted: Desired, applied: Applied) -> Actual:
+        error = ""
+        try:
+            await self._peers.refresh_feed(wanted.key, applied.id)
+        except BillplaneError as refused:
+            error = f"{refused.reason}: {refused.detail}"
+        found = await self._actual(wanted.key, applied)
+        if error:
+            return replace(found, details={**found.details, "error": error})
+        digest = {"sourceDigest": wanted.source_digest}
+        return replace(found, details={**found.details, **digest})
+
+    async def _apply(self, wanted: Desired, action: Apply) -> Applied:
         spec_json = rfc8785.dumps(wanted.spec.document()).decode()
         try:
-            return await self._peers.apply(wanted, spec_json, generation)
+            return await self._peers.apply(wanted, spec_json, action.generation, action.endpoint)
         except BillplaneError as error:
             # What was removed and comes back has a generation that the list no longer tells.
-            if error.reason != "STALE_GENERATION" or "generation" not in error.metadata:
+            counted_here = wanted.generation is None and "generation" in error.metadata
+            if error.reason != STALE or not counted_here:
                 raise
             latest = int(error.metadata["generation"]) + 1
-            return await self._peers.apply(wanted, spec_json, latest)
+            return await self._peers.apply(wanted, spec_json, latest, action.endpoint)
 
-    async def _clean_up(self, key: Key, policy: Policy) -> None:
+    async def _clean_up(self, key: Key, gone: Gone) -> None:
+        for child in list(self._port.children(key)):
+            await self._port.delete_child(key, child)
         if key.kind in APPLIED_KINDS:
             await self._peers.ensure_tenant(key.namespace)
             applied = await self._list(key)
-            for action in plan_removal(Actual(applied.get(key.uid)), policy):
+            for action in plan_removal(Actual(applied.get(gone.uid)), gone.policy):
                 if isinstance(action, Remove):
-                    await self._peers.remove(key, key.uid, action.generation, action.policy)
-                    _log.info("resource_removed", **_named(key), policy=policy)
-            applied.pop(key.uid, None)
+                    await self._peers.remove(key, gone.uid, action.generation, action.policy)
+                    _log.info("resource_removed", **_named(key), policy=gone.policy)
+            applied.pop(gone.uid, None)
             self._note_change(key)
         self._expected.pop(key, None)
-        self._port.clear(key)
+        self._probe_due.discard(key)
+        await self._port.clear(key)
 
     async def _list(self, key: Key) -> dict[str, Applied]:
         place = (key.kind, key.namespace)
@@ -240,35 +275,52 @@ class Reconciler:
 
     async def _compare_for_ever(self) -> None:
         turn = 0
-        while True:
-            await asyncio.sleep(self._settings.compare_seconds)
+        while not await self._stops_within(self._settings.compare_seconds):
             turn += 1
             await self.compare()
-            if turn % _FEEDS_EVERY == 0:
-                for key in [key for key in self._expected if key.kind == "ExchangeRateFeed"]:
+            if turn % _AGAIN_EVERY == 0:
+                for key in [key for key in self._expected if key.kind in _AGAIN_KINDS]:
+                    self._probe_due.add(key)
                     await self.queue.add(key, RULES[key.kind].rank)
 
+    async def _stops_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return False
+        return True
+
     async def compare(self) -> None:
-        """Compare what every service runs with what was applied, and look at what differs."""
-        for kind, namespace in {(key.kind, key.namespace) for key in self._expected}:
-            if kind not in APPLIED_KINDS:
+        """Compare what runs with what was applied, and look at what differs."""
+        try:
+            for key in await self._port.look_around():
+                await self.add(key)
+        except BillplaneError as error:
+            _log.warning("look_around_failed", error=error.reason)
+        places = {(key.kind, key.namespace) for key in self._expected}
+        await asyncio.gather(*(self._compare_place(*place) for place in places))
+
+    async def _compare_place(self, kind: str, namespace: str) -> None:
+        if kind not in APPLIED_KINDS:
+            return
+        changes = self._changes[kind, namespace]
+        try:
+            found = await self._peers.list_applied(kind, namespace)
+        except BillplaneError as error:
+            _log.warning("compare_failed", kind=kind, namespace=namespace, error=error.reason)
+            return
+        if changes != self._changes[kind, namespace]:
+            return  # the list is older than what was done meanwhile
+        self._applied[kind, namespace] = found
+        for key, (uid, spec_hash) in list(self._expected.items()):
+            if (key.kind, key.namespace) != (kind, namespace):
                 continue
-            changes = self._changes[kind, namespace]
-            try:
-                found = await self._peers.list_applied(kind, namespace)
-            except BillplaneError as error:
-                _log.warning("compare_failed", kind=kind, namespace=namespace, error=error.reason)
-                continue
-            if changes != self._changes[kind, namespace]:
-                continue  # the list is older than what was done meanwhile
-            self._applied[kind, namespace] = found
-            for key, expected in list(self._expected.items()):
-                if (key.kind, key.namespace) != (kind, namespace):
-                    continue
-                applied = found.get(key.uid)
-                if applied is None or applied.spec_hash != expected:
-                    _log.warning("drift_found", **_named(key))
-                    await self.add(key)
+            applied = found.get(uid)
+            if applied is None or applied.spec_hash != spec_hash:
+                _log.warning("drift_found", **_named(key))
+                progress.DRIFT.labels(kind).inc()
+                await self.add(key)
 
     def _kept(self, key: Key) -> dict[str, Any]:
         told = self._port.told(key)
@@ -278,17 +330,18 @@ class Reconciler:
             if name not in ("conditions", "observedGeneration")
         }
 
-    def _write(
+    async def _write(
         self,
         key: Key,
         found: Iterable[Condition],
-        facts: Mapping[str, Any],
+        facts: Mapping[str, Any] | None = None,
         generation: int = 0,
     ) -> None:
         """Write a status if it differs from the one that was written last."""
         before = self._port.told(key)
+        rules = RULES[key.kind]
         observed = generation or int(before.get("observedGeneration", 1))
-        told = conditions.complete(RULES[key.kind].condition_types, found)
+        told = conditions.complete(rules.condition_types, found)
         status = {
             "observedGeneration": observed,
             **(facts or self._kept(key)),
@@ -296,11 +349,20 @@ class Reconciler:
                 told, before.get("conditions") or (), observed, self._clock.now()
             ),
         }
-        self._port.write(key, status)
+        same = _without(status, rules.volatile) == _without(before, rules.volatile)
+        await self._port.write(key, before if same else status)
+
+
+def _without(status: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: value for name, value in status.items() if name not in names}
 
 
 def _not_ready(reason: str, message: str) -> Condition:
     return Condition(READY, "False", reason, message)
+
+
+def _count(key: Key, reason: str) -> None:
+    progress.ERRORS.labels(key.kind, reason).inc()
 
 
 def _named(key: Key) -> dict[str, str]:

@@ -13,12 +13,15 @@ Item = TypeVar("Item", bound=Hashable)
 class WorkQueue(Generic[Item]):
     """Items with a rank; an item that is added while it is in hand is given out once more.
 
-    An item of a higher rank waits until none of a lower rank is waiting or in hand; one that
-    failed and backs off holds nobody up.
+    An item of a higher rank waits until none of a lower rank is waiting or in hand. One that
+    failed holds nobody up: it backs off, comes after all others, and only `retrying_max` of its
+    like are in hand at once, so that a service that is away leaves room for the rest.
     """
 
-    def __init__(self, backoff_max_seconds: float) -> None:
+    def __init__(self, backoff_max_seconds: float, retrying_max: int = 1_000) -> None:
         self._backoff_max_seconds = backoff_max_seconds
+        self._retrying_max = retrying_max
+        self._shut = False
         self._waiting: dict[Item, int] = {}
         self._in_hand: dict[Item, int] = {}
         self._again: set[Item] = set()
@@ -36,15 +39,27 @@ class WorkQueue(Generic[Item]):
                 self._waiting.setdefault(item, rank)
             self._changed.notify_all()
 
-    async def take(self) -> Item:
-        """Wait for the next item; it must be given back by `done` or `failed`."""
+    async def take(self) -> Item | None:
+        """Wait for the next item; it must be given back by `done` or `failed`. None = shut."""
         async with self._changed:
-            while True:
+            while not self._shut:
                 item = self._next()
                 if item is not None:
                     self._in_hand[item] = self._waiting.pop(item)
                     return item
                 await self._changed.wait()
+        return None
+
+    async def shut(self) -> None:
+        """Give nothing out any more."""
+        async with self._changed:
+            self._shut = True
+            self._changed.notify_all()
+        self.close()
+
+    def depth(self) -> int:
+        """Return how many items wait; those that back off do not count."""
+        return len(self._waiting)
 
     async def done(self, item: Item) -> None:
         """Give an item back that went well."""
@@ -54,7 +69,7 @@ class WorkQueue(Generic[Item]):
     async def failed(self, item: Item) -> None:
         """Give an item back that is to be tried again, each time later than before."""
         rank = self._in_hand[item]
-        if item not in self._again:
+        if item not in self._again and not self._shut:
             delay = self._delay(item)
             loop = asyncio.get_running_loop()
             self._timers[item] = loop.call_later(
@@ -83,10 +98,18 @@ class WorkQueue(Generic[Item]):
     def _next(self) -> Item | None:
         if not self._waiting:
             return None
-        item = min(self._waiting, key=self._waiting.__getitem__)
-        if any(rank < self._waiting[item] for rank in self._in_hand.values()):
-            return None
-        return item
+        item = min(self._waiting, key=self._order)
+        if item in self._failures:
+            retrying = sum(other in self._failures for other in self._in_hand)
+            return item if retrying < self._retrying_max else None
+        rank = self._waiting[item]
+        held = any(
+            other < rank for name, other in self._in_hand.items() if name not in self._failures
+        )
+        return None if held else item
+
+    def _order(self, item: Item) -> tuple[bool, int]:
+        return item in self._failures, self._waiting[item]
 
     def _delay(self, item: Item) -> float:
         failures = self._failures.get(item, 0)

@@ -11,8 +11,12 @@ from billplane_operator.conditions import Condition
 
 PAUSE_ANNOTATION: Final = "billplane.io/reconcile"
 APPROVE_ANNOTATION: Final = "billplane.io/approve"
+ADOPT_ANNOTATION: Final = "billplane.io/adopt"
 
 Policy = Literal["Retain", "Delete"]
+Document: TypeAlias = dict[str, Any]
+ChildName: TypeAlias = tuple[str, str]
+"""Kind and name of an object that belongs to a resource, in the same namespace."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -30,10 +34,21 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True)
+class SimulatorImage:
+    """What simulated utilities run from."""
+
+    image: str
+    pull_policy: str
+
+
+@dataclass(frozen=True, slots=True)
 class Desired:
     """What somebody wrote.
 
-    Shape: `source_digest` names the content of the local file that the spec reads, if it does.
+    Shape: `generation` is the API server's count of the spec, None where nobody counts;
+        `source_digest` names the content of the local file that the spec reads, if it does;
+        `secrets_missing` tells each Secret or key of one that the spec names and nobody made;
+        `simulator` is None where no simulated utility can be run.
     """
 
     key: Key
@@ -42,11 +57,19 @@ class Desired:
     spec_hash: str
     annotations: Mapping[str, str] = field(default_factory=dict)
     source_digest: str = ""
+    generation: int | None = None
+    secrets_missing: Sequence[str] = ()
+    simulator: SimulatorImage | None = None
 
     @property
     def paused(self) -> bool:
         """Whether this resource is to be left alone."""
         return self.annotations.get(PAUSE_ANNOTATION) == "paused"
+
+    @property
+    def adopt(self) -> bool:
+        """Whether this resource may take over what the API made under its name."""
+        return self.annotations.get(ADOPT_ANNOTATION) == "true"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +80,7 @@ class Applied:
     generation: int
     epoch: int
     spec_hash: str
+    endpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +92,39 @@ class Actual:
 
     applied: Applied | None = None
     details: Mapping[str, Any] = field(default_factory=dict)
+    children: Mapping[ChildName, Document] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Apply:
-    """Send the spec as this generation."""
+    """Send the spec as this generation; `endpoint` is the simulator that is asked, if one is."""
 
     generation: int
+    endpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Refresh:
     """Have a feed fetched now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Have a utility asked whether it is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnsureChild:
+    """Make an object that belongs to the resource what it is to be."""
+
+    document: Document
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteChild:
+    """Delete an object that belongs to the resource and is wanted no more."""
+
+    child: ChildName
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +135,15 @@ class Remove:
     policy: Policy
 
 
-Action: TypeAlias = Apply | Refresh | Remove
+Action: TypeAlias = Apply | Refresh | Probe | EnsureChild | DeleteChild | Remove
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """How one kind is reconciled; every function is pure.
 
-    Shape: `rank` is the order between kinds: what others name comes first.
+    Shape: `rank` is the order between kinds: what others name comes first. `volatile` are fields
+        of the status that are written along with others, but are no reason to write.
     """
 
     kind: str
@@ -106,14 +152,21 @@ class Rules:
     plan: Callable[[Desired, Actual], list[Action]]
     conditions: Callable[[Desired, Actual], list[Condition]]
     status: Callable[[Desired, Actual], dict[str, Any]]
+    volatile: Sequence[str] = ()
 
 
 def plan_apply(desired: Desired, actual: Actual) -> list[Action]:
     """Apply the spec where the service does not run it; a paused resource is left alone."""
     if desired.paused or runs(desired, actual):
         return []
-    generation = 1 if actual.applied is None else actual.applied.generation + 1
-    return [Apply(generation)]
+    return [Apply(next_generation(desired, actual))]
+
+
+def next_generation(desired: Desired, actual: Actual) -> int:
+    """Return the generation to apply as: the API server's, else one more than what runs."""
+    if desired.generation is not None:
+        return desired.generation
+    return 1 if actual.applied is None else actual.applied.generation + 1
 
 
 def plan_removal(actual: Actual, policy: Policy) -> list[Action]:
@@ -124,5 +177,8 @@ def plan_removal(actual: Actual, policy: Policy) -> list[Action]:
 
 
 def runs(desired: Desired, actual: Actual) -> bool:
-    """Tell whether the service runs exactly the spec that was written."""
-    return actual.applied is not None and actual.applied.spec_hash == desired.spec_hash
+    """Tell whether the service runs exactly the spec that was written, as its generation."""
+    applied = actual.applied
+    if applied is None or applied.spec_hash != desired.spec_hash:
+        return False
+    return desired.generation is None or applied.generation == desired.generation

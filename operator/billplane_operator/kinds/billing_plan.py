@@ -25,9 +25,11 @@ def awaits_approval(desired: Desired, actual: Actual) -> bool:
     Approval names the spec by the first characters of its hash, so that it is not given for the
     next change too.
     """
-    spec = desired.spec
-    if not isinstance(spec, BillingPlanSpec) or actual.applied is None or runs(desired, actual):
+    spec, applied = desired.spec, actual.applied
+    if not isinstance(spec, BillingPlanSpec) or applied is None or runs(desired, actual):
         return False
+    if applied.spec_hash == desired.spec_hash or applied.generation == desired.generation:
+        return False  # it was applied before; what has come to differ since is mended
     if not spec.rollout.require_approval or spec.rollout.apply_to == "New":
         return False
     given = desired.annotations.get(APPROVE_ANNOTATION, "")

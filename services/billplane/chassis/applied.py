@@ -114,6 +114,7 @@ class Application:
     epoch: int
     spec_hash: str
     spec_json: str
+    adopt: bool = False
 
 
 class ApplyRequest(Protocol):
@@ -126,6 +127,7 @@ class ApplyRequest(Protocol):
     epoch: int
     spec_hash: str
     spec_json: str
+    adopt: bool
 
 
 Row = TypeVar("Row", bound=AppliedColumns)
@@ -141,6 +143,7 @@ def application_of(request: ApplyRequest) -> Application:
         request.epoch,
         request.spec_hash,
         request.spec_json,
+        request.adopt,
     )
 
 
@@ -202,7 +205,7 @@ async def apply(
     wanted = spec_hash(spec)
     if application.spec_hash and application.spec_hash != wanted:
         raise SpecHashDiffers(f"the hash of this spec is {wanted}", field="spec_hash")
-    row = await by_uid(tx, table, application.uid)
+    row = await by_uid(tx, table, application.uid) or await _take_over(tx, table, application)
     if row is None:
         row = _new(
             table,
@@ -240,6 +243,35 @@ async def apply(
     except IntegrityError:
         raise NameTaken(f"the name {row.name} is taken", field="name") from None
     return row, spec, changed
+
+
+async def _take_over(
+    tx: Transaction, table: type[Row], application: Application
+) -> Row | None:
+    """Give a row in use a new owner: its resource made anew, or one that adopts an api object.
+
+    A resource of the same namespace and name with another uid is gone: a cluster has one of each
+    name. Its generations are counted anew, its epochs are not.
+
+    Raises: StaleGeneration.
+    """
+    query: Select[Any] = select(table).where(
+        table.name == application.name, table.removed_at.is_(None)
+    )
+    row: Row | None = (await tx.session.scalars(query)).one_or_none()
+    if row is None:
+        return None
+    anew = row.origin == RESOURCE and row.namespace == application.namespace
+    if not anew and not (row.origin == API and application.adopt):
+        return None
+    if application.epoch < row.epoch:
+        raise StaleGeneration(
+            f"epoch {row.epoch} is newer",
+            metadata={"generation": row.generation, "epoch": row.epoch},
+        )
+    row.origin, row.uid, row.namespace = RESOURCE, application.uid, application.namespace
+    row.generation = min(row.generation, application.generation)
+    return row
 
 
 def refuse_immutable(kind: str, row: AppliedColumns, spec: Spec) -> None:

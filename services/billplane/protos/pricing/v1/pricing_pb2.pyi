@@ -51,6 +51,7 @@ class ApplyPlanRequest(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     SPEC_HASH_FIELD_NUMBER: _builtins.int
     SPEC_JSON_FIELD_NUMBER: _builtins.int
+    ADOPT_FIELD_NUMBER: _builtins.int
     uid: _builtins.str
     namespace: _builtins.str
     name: _builtins.str
@@ -58,6 +59,8 @@ class ApplyPlanRequest(_message.Message):
     epoch: _builtins.int
     spec_hash: _builtins.str
     spec_json: _builtins.str
+    adopt: _builtins.bool
+    """take over what the API made under this name"""
     def __init__(
         self,
         *,
@@ -68,10 +71,11 @@ class ApplyPlanRequest(_message.Message):
         epoch: _builtins.int = ...,
         spec_hash: _builtins.str = ...,
         spec_json: _builtins.str = ...,
+        adopt: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "generation", b"generation", "name", b"name", "namespace", b"namespace", "spec_hash", b"spec_hash", "spec_json", b"spec_json", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adopt", b"adopt", "epoch", b"epoch", "generation", b"generation", "name", b"name", "namespace", b"namespace", "spec_hash", b"spec_hash", "spec_json", b"spec_json", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

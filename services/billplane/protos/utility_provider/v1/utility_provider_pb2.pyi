@@ -74,6 +74,7 @@ class ApplyProviderRequest(_message.Message):
     SPEC_HASH_FIELD_NUMBER: _builtins.int
     SPEC_JSON_FIELD_NUMBER: _builtins.int
     SIMULATOR_ENDPOINT_FIELD_NUMBER: _builtins.int
+    ADOPT_FIELD_NUMBER: _builtins.int
     uid: _builtins.str
     namespace: _builtins.str
     name: _builtins.str
@@ -85,6 +86,8 @@ class ApplyProviderRequest(_message.Message):
     """Base address of the simulator that runs beside the provider; empty where none runs.
     It is asked in place of the utility while spec.simulator.enabled.
     """
+    adopt: _builtins.bool
+    """take over what the API made under this name"""
     def __init__(
         self,
         *,
@@ -96,10 +99,11 @@ class ApplyProviderRequest(_message.Message):
         spec_hash: _builtins.str = ...,
         spec_json: _builtins.str = ...,
         simulator_endpoint: _builtins.str = ...,
+        adopt: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "generation", b"generation", "name", b"name", "namespace", b"namespace", "simulator_endpoint", b"simulator_endpoint", "spec_hash", b"spec_hash", "spec_json", b"spec_json", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adopt", b"adopt", "epoch", b"epoch", "generation", b"generation", "name", b"name", "namespace", b"namespace", "simulator_endpoint", b"simulator_endpoint", "spec_hash", b"spec_hash", "spec_json", b"spec_json", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,1 @@
+"""Manifests of the objects that belong to a resource: pure functions."""
