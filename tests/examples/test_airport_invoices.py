@@ -6,6 +6,7 @@ manifests, and both must agree on every line to the cent.
 
 import csv
 import io
+import tomllib
 import zipfile
 from collections import Counter, defaultdict
 from dataclasses import asdict
@@ -36,7 +37,7 @@ def plan() -> BillingPlanSpec:
 
 @pytest.fixture(scope="module")
 def customers() -> dict[str, dict]:
-    document = yaml.safe_load((EXAMPLE / "customers.yaml").read_text(encoding="utf-8"))
+    document = tomllib.loads((EXAMPLE / "customers.toml").read_text(encoding="utf-8"))
     return {customer["external_id"]: customer for customer in document["customers"]}
 
 
