@@ -1,10 +1,14 @@
 """Generates docs/reference and .env.example from the code; `--check` compares."""
 
+import json
 import sys
 from pathlib import Path
 
 from billplane import catalog
+from billplane.chassis.clock import SystemClock
 from billplane.chassis.settings import Settings, candidates
+from billplane.provider_simulator import app as provider_simulator
+from billplane.provider_simulator.settings import ProviderSimulatorSettings
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -24,8 +28,10 @@ def settings() -> str:
     shared = Settings.model_fields
     for name, field in shared.items():
         lines.append(_row(candidates("", name)[0], field))
-    for service in catalog.SERVICES:
-        for name, field in catalog.load(service).settings.model_fields.items():
+    own = {service: catalog.load(service).settings for service in catalog.SERVICES}
+    own[provider_simulator.NAME] = ProviderSimulatorSettings
+    for service, known in sorted(own.items()):
+        for name, field in known.model_fields.items():
             if name not in shared:
                 lines.append(_row(candidates(service, name)[0], field))
     return _HEAD + "\n".join(lines) + "\n"
@@ -83,12 +89,19 @@ def environment() -> str:
     return "\n".join(lines) + "\n"
 
 
+def provider_api() -> str:
+    """Return the OpenAPI document of what utilities answer."""
+    app = provider_simulator.create(ProviderSimulatorSettings(), SystemClock())
+    return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"
+
+
 def main() -> int:
     """Write the files, or compare under `--check`."""
     wanted = {
         REFERENCE / "settings.md": settings(),
         REFERENCE / "events.md": events(),
         REFERENCE / "routes.md": routes(),
+        REFERENCE / "provider-json-api" / "openapi.json": provider_api(),
         ROOT / ".env.example": environment(),
     }
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
@@ -97,6 +110,7 @@ def main() -> int:
             print(f"{path.relative_to(ROOT)} is out of date; run `make protos`")
         return 1 if stale else 0
     for path in stale:
+        path.parent.mkdir(exist_ok=True)
         path.write_text(wanted[path])
     return 0
 

@@ -139,7 +139,7 @@ def test_the_chassis_knows_no_billing_word():
     assert not found
 
 
-@pytest.mark.parametrize("service", catalog.SERVICES)
+@pytest.mark.parametrize("service", catalog.SERVICES + catalog.STAND_ALONE)
 def test_a_service_has_only_files_of_the_closed_list(service):
     allowed = SERVICE_FILES | OWN_FILES.get(service, set())
     for path in (SERVICES / service).iterdir():
@@ -149,7 +149,7 @@ def test_a_service_has_only_files_of_the_closed_list(service):
         assert name in allowed, f"{_name(path)} is not in the closed list"
 
 
-@pytest.mark.parametrize("service", catalog.SERVICES)
+@pytest.mark.parametrize("service", catalog.SERVICES + catalog.STAND_ALONE)
 def test_a_service_says_what_it_owns(service):
     docstring = ast.get_docstring(ast.parse((SERVICES / service / "__init__.py").read_text()))
     assert docstring
@@ -160,7 +160,7 @@ def test_a_service_says_what_it_owns(service):
 
 def test_every_folder_beside_the_services_is_known():
     folders = {path.name for path in SERVICES.iterdir() if path.is_dir()} - {"__pycache__"}
-    assert folders == set(catalog.SERVICES) | SHARED
+    assert folders == set(catalog.SERVICES) | set(catalog.STAND_ALONE) | SHARED
 
 
 def test_source_roots_shadow_nothing():
