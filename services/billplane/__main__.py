@@ -3,12 +3,15 @@
 import argparse
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from dotenv import dotenv_values
 
 from billplane import catalog
 from billplane.chassis.settings import SettingsError
+
+_ALONE = {(name,) for name in catalog.STAND_ALONE}
 
 
 def _parser() -> argparse.ArgumentParser:
