@@ -15,6 +15,7 @@
 {{ include "billplane.env" . }}
 {{ include "billplane.secretEnv" (dict "name" "BILLPLANE_DATABASE_URL" "secret" (include "billplane.secret" (dict "root" $root "store" "postgres")) "key" "database-url") }}
 {{ include "billplane.secretEnv" (dict "name" "BILLPLANE_REDIS_URL" "secret" (include "billplane.secret" (dict "root" $root "store" "redis")) "key" "redis-url") }}
+{{ include "billplane.brokerEnv" $root }}
 {{- if has "identity" .services }}
 {{ include "billplane.secretEnv" (dict "name" "BILLPLANE_JWT_SECRET" "secret" $people "key" "jwt-secret") }}
 {{- end }}
@@ -25,6 +26,35 @@
 {{- with $service.databaseUrlSecret }}
 {{ include "billplane.secretEnv" (dict "name" (printf "BILLPLANE_%s_DATABASE_URL" (upper $name)) "secret" .name "key" .key) }}
 {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Tasks go through RabbitMQ, facts through Kafka. */}}
+{{- define "billplane.brokerEnv" -}}
+{{- $kafka := include "billplane.secret" (dict "root" . "store" "kafka") -}}
+{{ include "billplane.secretEnv" (dict "name" "BILLPLANE_RABBITMQ_URL" "secret" (include "billplane.secret" (dict "root" . "store" "rabbitmq")) "key" "rabbitmq-url") }}
+{{- if eq .Values.kafka.mode "bundled" }}
+{{ include "billplane.secretEnv" (dict "name" "BILLPLANE_KAFKA_BOOTSTRAP_SERVERS" "secret" $kafka "key" "kafka-bootstrap-servers") }}
+- {name: BILLPLANE_KAFKA_SECURITY_PROTOCOL, value: SASL_PLAINTEXT}
+- {name: BILLPLANE_KAFKA_SASL_MECHANISM, value: PLAIN}
+{{ include "billplane.secretEnv" (dict "name" "BILLPLANE_KAFKA_SASL_USERNAME" "secret" $kafka "key" "username") }}
+{{ include "billplane.secretEnv" (dict "name" "BILLPLANE_KAFKA_SASL_PASSWORD" "secret" $kafka "key" "password") }}
+- {name: BILLPLANE_KAFKA_REPLICATION_FACTOR, value: "1"}
+- {name: BILLPLANE_KAFKA_MIN_INSYNC_REPLICAS, value: "1"}
+{{- else }}
+- {name: BILLPLANE_KAFKA_BOOTSTRAP_SERVERS, value: {{ .Values.kafka.external.bootstrapServers | quote }}}
+- {name: BILLPLANE_KAFKA_SECURITY_PROTOCOL, value: {{ .Values.kafka.external.securityProtocol }}}
+{{- if hasPrefix "SASL" .Values.kafka.external.securityProtocol }}
+- {name: BILLPLANE_KAFKA_SASL_MECHANISM, value: {{ .Values.kafka.external.saslMechanism }}}
+{{ include "billplane.secretEnv" (dict "name" "BILLPLANE_KAFKA_SASL_USERNAME" "secret" $kafka "key" "kafka-username") }}
+{{ include "billplane.secretEnv" (dict "name" "BILLPLANE_KAFKA_SASL_PASSWORD" "secret" $kafka "key" "kafka-password") }}
+{{- end }}
+- {name: BILLPLANE_KAFKA_REPLICATION_FACTOR, value: {{ .Values.kafka.external.replicationFactor | quote }}}
+- {name: BILLPLANE_KAFKA_MIN_INSYNC_REPLICAS, value: {{ .Values.kafka.external.minInsyncReplicas | quote }}}
+{{- end }}
+{{- if .Values.tls.caSecret }}
+- {name: BILLPLANE_RABBITMQ_CA_FILE, value: /etc/billplane/ca/ca.crt}
+- {name: BILLPLANE_KAFKA_CA_FILE, value: /etc/billplane/ca/ca.crt}
 {{- end }}
 {{- end -}}
 

@@ -37,6 +37,17 @@ spec:
       securityContext: {{- include "billplane.podSecurity" .user | nindent 8 }}
       terminationGracePeriodSeconds: 60
       {{- include "billplane.placement" .root.Values.defaults | nindent 6 }}
+      {{- with .prepare }}
+      # What the image has where the root cannot be written.
+      initContainers:
+        - name: prepare
+          image: {{ $bundled.image }}
+          imagePullPolicy: {{ $.root.Values.image.pullPolicy }}
+          command: {{ toJson . }}
+          securityContext: {{- include "billplane.containerSecurity" . | nindent 12 }}
+          resources: {{- toYaml $bundled.resources | nindent 12 }}
+          volumeMounts: [{name: configuration, mountPath: /configuration}]
+      {{- end }}
       containers:
         - name: {{ .name }}
           image: {{ $bundled.image }}
