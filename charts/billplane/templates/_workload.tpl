@@ -41,6 +41,7 @@ spec:
         {{- range $workload.services }}
         {{ include "billplane.hosts" . }}: "true"
         {{- end }}
+        billplane.io/metrics: "true"
         {{- with $workload.podLabels }}{{ toYaml . | nindent 8 }}{{ end }}
       {{- with $workload.podAnnotations }}
       annotations: {{- toYaml . | nindent 8 }}
