@@ -12,6 +12,7 @@ from dotenv import dotenv_values
 from billplane_cli.commands import (
     account,
     billing,
+    cluster,
     customer,
     invoice,
     platform,
@@ -34,6 +35,7 @@ app = typer.Typer(
 )
 for group in (
     platform,
+    cluster,
     resources,
     account,
     customer,

@@ -50,6 +50,43 @@ def psql(arguments: list[str]) -> ExitCode:
     return _pass_on(["psql", *arguments])
 
 
+def tool(
+    arguments: list[str], *, timeout_seconds: float, hint: str = "", given: str | None = None
+) -> str:
+    """Run a program of somebody else and return what it wrote.
+
+    Raises: CliError when it is not installed, fails, or takes too long.
+    """
+    program = arguments[0]
+    try:
+        completed = subprocess.run(  # noqa: S603  (a list)
+            arguments,
+            capture_output=True,
+            text=True,
+            timeout=timeout_seconds,
+            check=False,
+            input=given,
+        )
+    except FileNotFoundError as error:
+        raise CliError(
+            f"{program} is not installed.", hint=hint, exit_code=ExitCode.FAILED
+        ) from error
+    except subprocess.TimeoutExpired as error:
+        shown = " ".join(arguments[:3])
+        raise CliError(
+            f"`{shown} …` took longer than {timeout_seconds:.0f} s.", hint=hint
+        ) from error
+    if completed.returncode:
+        said = (completed.stderr or completed.stdout).strip().splitlines()
+        raise CliError(f"{program}: {' '.join(said[-4:]) or completed.returncode}", hint=hint)
+    return completed.stdout
+
+
+def tool_here(arguments: list[str]) -> int:
+    """Run a program of somebody else in this terminal until it ends; return its exit code."""
+    return subprocess.run(arguments, check=False).returncode  # noqa: S603  (a list)
+
+
 def installed(program: str, *arguments: str) -> str | None:
     """Give the first line that a program says of itself; None when it is not installed."""
     try:

@@ -1,6 +1,6 @@
 """`apply`, `delete`, `get` and `describe`: the resources of this machine's platform."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,6 +25,9 @@ from billplane_cli.resource_folder import (
 )
 from billplane_cli.session import Session, command
 
+if TYPE_CHECKING:
+    from billplane_cli.cluster_resources import ClusterResources
+
 DEFAULT_NAMESPACE = "default"
 
 FilesOption = Annotated[
@@ -34,6 +37,14 @@ FilesOption = Annotated[
 NamespaceOption = Annotated[
     str | None,
     typer.Option("--namespace", "-n", help="Namespace; each is a tenant of its own."),
+]
+ContextOption = Annotated[
+    str | None,
+    typer.Option(
+        "--context",
+        envvar="BILLPLANE_CONTEXT",
+        help="Context of the kubeconfig: work on that cluster, and not on this machine's platform.",
+    ),
 ]
 TimeoutOption = Annotated[
     float, typer.Option("--timeout", help="How long to wait for the platform, in seconds.")
@@ -66,13 +77,14 @@ def apply(
     session: Session,
     filename: FilesOption = None,
     namespace: NamespaceOption = None,
+    context: ContextOption = None,
     wait: Annotated[bool, typer.Option(help="Wait until the platform runs them.")] = True,
     timeout: TimeoutOption = 30,
 ) -> None:
     """Make the platform run the resources of some files; the same files again change nothing."""
-    folder = ResourceFolder(laptop_home())
+    folder = _resources(context)
     filed = [
-        (_address(session, manifest, namespace), manifest)
+        (_address(session, folder, manifest, namespace), manifest)
         for manifest in read_manifests(_files(filename))
     ]
     changes = [(address, folder.apply(address, manifest)) for address, manifest in filed]
@@ -94,15 +106,18 @@ def delete(
     ] = None,
     filename: FilesOption = None,
     namespace: NamespaceOption = None,
+    context: ContextOption = None,
     timeout: TimeoutOption = 30,
 ) -> None:
     """Take resources away; what they made stays or goes as their deletionPolicy says."""
-    folder = ResourceFolder(laptop_home())
+    folder = _resources(context)
     if filename:
-        addresses = [_address(session, found, namespace) for found in read_manifests(filename)]
+        addresses = [
+            _address(session, folder, found, namespace) for found in read_manifests(filename)
+        ]
     else:
         kind, names = _kind_and_names(what, names_needed=True)
-        addresses = [Address(_namespace(session, namespace), kind, name) for name in names]
+        addresses = [Address(_namespace(session, folder, namespace), kind, name) for name in names]
     removed = [address for address in addresses if folder.remove(address)]
     with session.output.working("Deleting …"):
         gone = {address: folder.wait_gone(address, timeout) for address in removed}
@@ -123,12 +138,13 @@ def get(
         list[str] | None, typer.Argument(metavar="[KIND [NAME…]]", help="Nothing for all kinds.")
     ] = None,
     namespace: NamespaceOption = None,
+    context: ContextOption = None,
     all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A")] = False,
 ) -> None:
     """List resources and whether the platform runs them."""
-    folder = ResourceFolder(laptop_home())
+    folder = _resources(context)
     kind, names = (None, []) if what in (None, ["all"]) else _kind_and_names(what)
-    chosen = None if all_namespaces else _namespace(session, namespace)
+    chosen = None if all_namespaces else _namespace(session, folder, namespace)
     if kind is not None and names and chosen is not None:
         addresses = [Address(chosen, kind, name) for name in names]
     else:
@@ -145,11 +161,17 @@ def get(
     session.output.show_list(rows, [_KIND, _NAME, _NAMESPACE, *_READY], "No resources found.")
 
 
-def describe(session: Session, kind: str, name: str, namespace: NamespaceOption = None) -> None:
+def describe(
+    session: Session,
+    kind: str,
+    name: str,
+    namespace: NamespaceOption = None,
+    context: ContextOption = None,
+) -> None:
     """Show one resource, what became of it and why."""
-    folder = ResourceFolder(laptop_home())
+    folder = _resources(context)
     found = folder.get(
-        Address(_namespace(session, namespace), kind_of(kind), check_name(name, kind))
+        Address(_namespace(session, folder, namespace), kind_of(kind), check_name(name, kind))
     )
     if session.output.format != "table":
         session.output.show(found)
@@ -204,20 +226,37 @@ def _files(filename: list[str] | None) -> list[str]:
     return filename
 
 
-def _address(session: Session, manifest: Manifest, namespace: str | None) -> Address:
+def _address(
+    session: Session,
+    folder: "ResourceFolder | ClusterResources",
+    manifest: Manifest,
+    namespace: str | None,
+) -> Address:
     if namespace and manifest.namespace and namespace != manifest.namespace:
         raise CliError(
             f"{manifest.source}: {manifest.kind} {manifest.name} names the namespace "
             f"{manifest.namespace}, the command line {namespace}.",
             exit_code=ExitCode.INVALID,
         )
-    chosen = manifest.namespace or _namespace(session, namespace)
+    chosen = manifest.namespace or _namespace(session, folder, namespace)
     return Address(chosen, manifest.kind, manifest.name)
 
 
-def _namespace(session: Session, given: str | None) -> str:
-    """Choose the namespace: the given one, else that of the profile's tenant, else the demo's."""
-    return check_namespace(given or session.profile.tenant_id or DEFAULT_NAMESPACE)
+def _namespace(
+    session: Session, folder: "ResourceFolder | ClusterResources", given: str | None
+) -> str:
+    """Choose the namespace: the given one; else the context's, or that of the profile's tenant."""
+    own = session.profile.tenant_id if isinstance(folder, ResourceFolder) else folder.namespace
+    return check_namespace(given or own or DEFAULT_NAMESPACE)
+
+
+def _resources(context: str | None) -> "ResourceFolder | ClusterResources":
+    if context is None:
+        return ResourceFolder(laptop_home())
+    # Loaded where it is asked for: most of a Kubernetes client is its models.
+    from billplane_cli.cluster_resources import ClusterResources  # noqa: PLC0415
+
+    return ClusterResources(context)
 
 
 def _kind_and_names(what: list[str] | None, *, names_needed: bool = False) -> tuple[str, list[str]]:
