@@ -1,4 +1,4 @@
-"""`python -m billplane run|migrate|wait-schema|init-database|verify`: the container's entry."""
+"""`python -m billplane run|migrate|wait-schema|init-database|verify|try`: the container's entry."""
 
 import argparse
 import os
@@ -33,6 +33,9 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("--login", default="", help="role that services connect as")
     init.add_argument("--password", default="", help="its password; both default to database_url's")
     init.add_argument("--timeout", type=float, default=60, metavar="SECONDS")
+    trying = commands.add_parser("try", help="make an installed platform do its work")
+    trying.add_argument("trials", nargs="*", metavar="TRIAL", help="default: all")
+    trying.add_argument("--gateway", default="http://gateway:8080", metavar="URL")
     check = commands.add_parser("verify", help="run every invariant of every service")
     check.add_argument("services", nargs="*", metavar="SERVICE")
     return parser

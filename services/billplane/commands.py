@@ -2,11 +2,12 @@
 
 import argparse
 import asyncio
+import os
 import sys
 
 from sqlalchemy.engine import make_url
 
-from billplane import catalog
+from billplane import catalog, trial
 from billplane.chassis import host, logging
 from billplane.chassis.database.engine import dispose_engines
 from billplane.chassis.errors import BillplaneError
@@ -47,6 +48,9 @@ def _execute(options: argparse.Namespace) -> int:
         return 0
     if options.command == "init-database":
         return _init_database(options, settings)
+    if options.command == "try":
+        key = os.environ.get("BILLPLANE_API_KEY", "")
+        return trial.run(options.trials, settings, options.gateway, key)
     return asyncio.run(_verify(services, settings))
 
 
