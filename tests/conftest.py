@@ -6,4 +6,9 @@ import os
 # handlers crash the child before it becomes the program.
 os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 
-pytest_plugins = ["tests.fixtures.servers", "tests.fixtures.platform", "tests.fixtures.airport"]
+pytest_plugins = [
+    "tests.fixtures.servers",
+    "tests.fixtures.platform",
+    "tests.fixtures.brokers",
+    "tests.fixtures.airport",
+]

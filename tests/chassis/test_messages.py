@@ -13,7 +13,7 @@ from billplane.chassis import ids
 from billplane.chassis.auth import service_principal
 from billplane.chassis.database.tables import DeadLetterRow
 from billplane.chassis.errors import NotFound
-from billplane.chassis.events import Consumers, consumer, fact, redis_streams
+from billplane.chassis.events import Consumers, consumer, fact, redis_streams, transport
 from billplane.chassis.events.relay import Relay
 from billplane.chassis.host import Platform
 from billplane.chassis.housekeeping import forget_old, measure_outbox
@@ -125,7 +125,7 @@ class Broker:
 @pytest.fixture
 async def broker(make_stores, monkeypatch):
     """Run both services with handlers of the test's own, and short waits."""
-    monkeypatch.setattr(redis_streams, "RETRY_MILLISECONDS", 50)
+    monkeypatch.setattr(transport, "RETRY_SECONDS", 0.05)
     monkeypatch.setattr(redis_streams, "BLOCK_MILLISECONDS", 50)
     monkeypatch.setattr(consumer, "GAP_SECONDS", 1)
     handled = Handled()
@@ -256,7 +256,7 @@ async def test_what_a_dead_relay_had_claimed_is_published_by_the_next(broker):
     await asyncio.sleep(0.05)
     await broker.publish("left")
     await connection.execute(
-        "SELECT * FROM pricing.claim_outbox('a dead relay', 0.5, 10)",
+        "SELECT * FROM pricing.claim_outbox('a dead relay', 0.5, 10, '{}')",
     )
     other = Relay(broker.producer)
     assert await other.publish_claimed() == 0

@@ -23,7 +23,8 @@ from billplane.chassis.channels import MESSAGE_BYTES_MAX, Channels
 from billplane.chassis.clock import Clock, SystemClock
 from billplane.chassis.database.engine import dispose_engines
 from billplane.chassis.dispatch import Dispatch
-from billplane.chassis.events.redis_streams import RedisStreams
+from billplane.chassis.events.brokers import choose
+from billplane.chassis.events.transport import TopologyDiffers, Transport
 from billplane.chassis.http_protocol import HttpProtocol
 from billplane.chassis.identity_client import IdentityClient
 from billplane.chassis.rest_app import build
@@ -60,6 +61,7 @@ class Platform:
             self.tokens, {**(addresses or {}), **local}, self.settings.peer_suffix
         )
         self._redis: dict[str, Redis] = {}
+        self._transports: dict[tuple[str, ...], Transport] = {}
         identity = IdentityClient(self.channels)
         self.authenticator = Authenticator(
             self.tokens, identity.key_holder, identity.user_keys, self.settings.admin_key
@@ -76,7 +78,11 @@ class Platform:
         if redis is None:
             redis = Redis.from_url(settings.redis_url, socket_connect_timeout=5)
             self._redis[settings.redis_url] = redis
-        transport = RedisStreams(redis, f"{socket.gethostname()}-{id(self)}")
+        brokers = (settings.redis_url, settings.rabbitmq_url, settings.kafka_bootstrap_servers)
+        transport = self._transports.get(brokers)
+        if transport is None:
+            transport = choose(settings, redis, f"{socket.gethostname()}-{id(self)}")
+            self._transports[brokers] = transport
         return Runtime(
             app,
             settings,
@@ -112,6 +118,8 @@ class Platform:
         except BaseException:
             for listener in sockets:
                 listener.close()
+            for transport in self._transports.values():
+                await transport.close()
             raise
 
     async def _start(self, sockets: list[socket.socket]) -> None:
@@ -124,6 +132,7 @@ class Platform:
         for runtime in self.runtimes.values():
             runtime.peers_in_process = rest
         self.dispatch = Dispatch(self.runtimes, rest, self.rest_ports)
+        await self._declare()
         await self._start_grpc()
         for runtime in self.runtimes.values():
             await runtime.start()
@@ -133,6 +142,13 @@ class Platform:
                 await self.health.set(servicer.full_name, health_pb2.HealthCheckResponse.SERVING)
         await self.health.set("", health_pb2.HealthCheckResponse.SERVING)
         _log.info("platform_ready", services=list(self.runtimes), ports=list(self.rest_ports))
+
+    async def _declare(self) -> None:
+        try:
+            for runtime in self.runtimes.values():
+                await runtime.declare()
+        except TopologyDiffers as error:
+            raise SettingsError(str(error)) from None
 
     def _listen(self, port: int) -> socket.socket:
         host = self.settings.bind_host
@@ -206,6 +222,8 @@ class Platform:
         await asyncio.gather(self._serving, self._grpc.stop(grace / 2))
         await asyncio.gather(*(runtime.stop() for runtime in self.runtimes.values()))
         await self.channels.close()
+        for transport in self._transports.values():
+            await transport.close()
         for redis in self._redis.values():
             await redis.aclose()
         await dispose_engines(runtime.database.url for runtime in self.runtimes.values())

@@ -24,6 +24,9 @@ DEAD_LETTERS = Counter(
 OUTBOX_AGE = Gauge(
     "billplane_outbox_age_seconds", "Age of the oldest message not yet published", ["service"]
 )
+BROKER_STATE = Gauge(
+    "billplane_broker_state", "1 for the state a broker's connection is in", ["broker", "state"]
+)
 JOB_RUNS = Counter(
     "billplane_job_runs_total", "Runs of periodic work", ["service", "job", "outcome"]
 )

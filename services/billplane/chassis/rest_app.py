@@ -198,7 +198,9 @@ async def open_response(runtime: Runtime, path: str) -> Response:
     if path == "/health/ready":
         state = {"stopping": "yes"} if runtime.draining else await runtime.readiness()
         ready = all(value == "ok" for value in state.values())
-        body = {"status": "ok" if ready else "unavailable", "checks": state}
+        body: dict[str, Any] = {"status": "ok" if ready else "unavailable", "checks": state}
+        # Requests go on without a broker: what they cause waits in the outbox.
+        body["brokers"] = runtime.transport.states()
         return JSONResponse(body, 200 if ready else 503)
     if path == "/metrics":
         body_bytes, content_type = metrics.exposition()

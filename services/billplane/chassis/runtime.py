@@ -18,7 +18,7 @@ from billplane.chassis.clock import Clock
 from billplane.chassis.database import Database
 from billplane.chassis.errors import StoreUnavailable
 from billplane.chassis.events.consumer import Dispatcher
-from billplane.chassis.events.registry import MessageType
+from billplane.chassis.events.registry import MessageType, destinations
 from billplane.chassis.events.relay import Relay
 from billplane.chassis.events.transport import Transport
 from billplane.chassis.housekeeping import housekeeping
@@ -72,6 +72,15 @@ class Runtime:
         """Publish what was just stored without waiting for the next look."""
         if self.relay is not None:
             self.relay.wake()
+
+    async def declare(self) -> None:
+        """Make the streams and queues of the service's messages, where a broker is there.
+
+        Raises: TopologyDiffers.
+        """
+        consumed = self.dispatcher.destinations if self.dispatcher is not None else []
+        produced = destinations(self.app.messages)
+        await self.transport.declare(self.name, produced, consumed)
 
     async def start(self) -> None:
         """Begin background work."""

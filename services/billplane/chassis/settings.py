@@ -28,6 +28,49 @@ class Settings(BaseModel):
     """Administrator's connection for `init-database` and `migrate`; empty = `database_url`."""
     redis_url: str = "redis://redis:6379"
     """Messages, caches and limits. Must keep what it acknowledges (appendfsync always)."""
+    rabbitmq_url: str = Field(default="", repr=False)
+    """`amqp://` or `amqps://user:pass@host:port,host:port/vhost`, hosts tried in turn: tasks go
+    through RabbitMQ. Empty = through Redis."""
+    rabbitmq_prefetch: int = Field(default=50, ge=1, le=200)
+    """Tasks that RabbitMQ hands out ahead to each consumer."""
+    rabbitmq_reconnect_delay_seconds: float = Field(default=1, gt=0)
+    """Longest first pause before connecting again; doubles with each failure, with full jitter."""
+    rabbitmq_reconnect_delay_max_seconds: float = Field(default=60, gt=0)
+    """Longest pause between attempts; a broker that answers again ends the pause early."""
+    rabbitmq_circuit_breaker_enabled: bool = True
+    """Stop publishing tasks after failures in a row; they wait in the outbox."""
+    rabbitmq_circuit_breaker_threshold: int = Field(default=5, ge=1)
+    """Failed publishes in a row that open the circuit breaker."""
+    rabbitmq_ca_file: str = ""
+    """Certificates that RabbitMQ's is verified against; empty = the system's."""
+    rabbitmq_cert_file: str = ""
+    """Our certificate for RabbitMQ, PEM."""
+    rabbitmq_key_file: str = ""
+    """Key of that certificate, PEM."""
+    kafka_bootstrap_servers: str = ""
+    """`host:port,host:port`: facts go through Kafka. Empty = through Redis."""
+    kafka_partitions: int = Field(default=8, ge=1)
+    """Partitions of a topic that is made; an existing topic keeps its own."""
+    kafka_replication_factor: int = Field(default=3, ge=1)
+    """Replicas of a topic that is made; an existing one must have as many. Development: 1."""
+    kafka_min_insync_replicas: int = Field(default=2, ge=1)
+    """Replicas that must have a fact before it counts as published. Development: 1."""
+    kafka_security_protocol: str = ""
+    """PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL; empty = by the other settings."""
+    kafka_sasl_mechanism: str = ""
+    """PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; empty = no log-in."""
+    kafka_sasl_username: str = ""
+    """User of the log-in."""
+    kafka_sasl_password: str = Field(default="", repr=False)
+    """Password of the log-in."""
+    kafka_ca_file: str = ""
+    """Certificates that Kafka's is verified against; set = TLS; empty = the system's."""
+    kafka_cert_file: str = ""
+    """Our certificate for Kafka, PEM."""
+    kafka_key_file: str = ""
+    """Key of that certificate, PEM."""
+    broker_prefix: str = ""
+    """Before the name of every exchange, queue, topic and group: several platforms on a broker."""
     jwt_secret: str = Field(default="", repr=False)
     """At least 32 bytes; the signing keys of internal and user tokens are derived from it."""
     internal_seed: str = Field(default="", repr=False)

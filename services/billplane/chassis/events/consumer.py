@@ -1,12 +1,13 @@
 """Consumers: each message has its effect once, in its order where the handler asks for it."""
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from google.protobuf.message import Message
-from redis.exceptions import RedisError
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
@@ -15,8 +16,8 @@ from billplane.chassis.auth import service_principal
 from billplane.chassis.database.tables import AggregateVersionRow, DeadLetterRow, InboxRow
 from billplane.chassis.errors import BillplaneError, StoreUnavailable
 from billplane.chassis.events.envelope import Metadata, decode, parse_payload
-from billplane.chassis.events.registry import MessageType
-from billplane.chassis.events.transport import Delivery
+from billplane.chassis.events.registry import MessageType, destinations
+from billplane.chassis.events.transport import BrokerAway, ConsumerGone, Delivery, is_task
 from billplane.chassis.faults import faultpoint, register
 from billplane.chassis.finishing import finish
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _log = logging.get("events")
 Payload = TypeVar("Payload", bound=Message)
 GAP_SECONDS = 60
+DELIVERY_LIMIT = "DELIVERY_LIMIT"
 
 register("inbox.after_handler_before_end", "inbox.after_end_before_acknowledge")
 
@@ -37,6 +39,7 @@ class Event(Generic[Payload]):
 
     metadata: Metadata
     payload: Payload
+    envelope: bytes
 
 
 Handler = Callable[["Transaction", Event[Any]], Awaitable[None]]
@@ -84,15 +87,30 @@ class Dispatcher:
         self._by_type: dict[str, list[Interest]] = {}
         for interest in consumers.interests:
             self._by_type.setdefault(interest.message.wire_type, []).append(interest)
-        self._destinations = sorted({item.message.destination for item in consumers.interests})
+        self.destinations = destinations(item.message for item in consumers.interests)
         # By handler too: what parks for one may be done for another.
         self._parked_at: dict[tuple[str, str], float] = {}
 
     async def run(self) -> None:
-        """Handle messages until cancelled; the one in hand is finished first."""
-        transport = self._runtime.transport
-        async for delivery in transport.deliveries(self._runtime.name, self._destinations):
-            await finish(self._deliver(delivery))
+        """Handle messages until cancelled; the one in hand is finished first.
+
+        Raises: whatever ends a consumer, so that the process ends with it.
+        """
+        names = [item.name for item in self.destinations]
+        lanes = (
+            [name for name in names if not is_task(name)],
+            [name for name in names if is_task(name)],
+        )
+        async with asyncio.TaskGroup() as group:
+            for lane in filter(None, lanes):
+                group.create_task(self._run(lane))
+
+    async def _run(self, names: Sequence[str]) -> None:
+        deliveries = self._runtime.transport.deliveries(self._runtime.name, names)
+        async with aclosing(deliveries):
+            async for delivery in deliveries:
+                await finish(self._deliver(delivery))
+        raise ConsumerGone(f"nothing is delivered any more from {', '.join(names)}")
 
     async def _deliver(self, delivery: Delivery) -> None:
         try:
@@ -112,12 +130,17 @@ class Dispatcher:
         if done:
             faultpoint("inbox.after_end_before_acknowledge")
             await self._acknowledge(delivery)
+        else:
+            await self._tell(self._runtime.transport.retry(self._runtime.name, delivery))
 
     async def _acknowledge(self, delivery: Delivery) -> None:
+        await self._tell(self._runtime.transport.acknowledge(self._runtime.name, delivery))
+
+    async def _tell(self, word: Awaitable[None]) -> None:
         try:
-            await self._runtime.transport.acknowledge(self._runtime.name, delivery)
-        except RedisError as error:
-            _log.warning("acknowledge_failed", error=str(error))
+            await word
+        except BrokerAway as error:
+            _log.warning("broker_not_told", service=self._runtime.name, error=str(error))
 
     async def _try(
         self, interest: Interest, metadata: Metadata, payload: Any, delivery: Delivery
@@ -125,8 +148,11 @@ class Dispatcher:
         """Return True when the message needs no further delivery."""
         labels = (self._runtime.name, metadata.event_type)
         place = (interest.name, metadata.event_id)
+        if delivery.dead:
+            detail = f"{interest.message.attempts_max} processes ended with it in hand"
+            return await self._set_aside(interest, metadata, delivery, DELIVERY_LIMIT, detail)
         try:
-            await self.handle(interest, metadata, payload)
+            await self.handle(interest, metadata, payload, delivery.envelope)
         except StoreUnavailable:
             return False
         except Parked as gap:
@@ -155,7 +181,9 @@ class Dispatcher:
         self._parked_at.pop(place, None)
         return True
 
-    async def handle(self, interest: Interest, metadata: Metadata, payload: dict[str, Any]) -> None:
+    async def handle(
+        self, interest: Interest, metadata: Metadata, payload: dict[str, Any], envelope: bytes
+    ) -> None:
         """Run one handler in one transaction of the message's tenant, at most once in effect."""
         runtime = self._runtime
         principal = service_principal(runtime.name, metadata.tenant_id, metadata.livemode)
@@ -164,7 +192,7 @@ class Dispatcher:
             if await self._seen(tx, interest, metadata):
                 return
             message = parse_payload(interest.message.proto, payload)
-            await interest.handler(tx, Event(metadata, message))
+            await interest.handler(tx, Event(metadata, message, envelope))
             await self._note(tx, interest, metadata)
             faultpoint("inbox.after_handler_before_end")
 
@@ -262,7 +290,7 @@ class Dispatcher:
         metadata, payload = decode(letter.envelope)
         for interest in self._by_type.get(metadata.event_type, []):
             if interest.name == letter.consumer:
-                await self.handle(interest, metadata, payload)
+                await self.handle(interest, metadata, payload, letter.envelope)
         async with runtime.database.write(runtime, principal) as tx:
             held = await tx.session.get(DeadLetterRow, dead_letter_id)
             if held is not None:

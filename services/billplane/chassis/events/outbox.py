@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from billplane.chassis.database.transaction import Transaction
 
 SHARDS = 8
-# The producer's own counter of an aggregate; a consumer's name stands here for handled versions.
+# The producer's own counter of an aggregate's facts; a consumer's name stands here for handled
+# versions. Tasks have a counter a queue, so that they leave no gap among the facts.
 PRODUCER = ""
 
 
@@ -25,7 +26,8 @@ async def store(tx: "Transaction", message: Message, aggregate_id: str) -> str:
     Raises: KeyError when the service does not declare the message.
     """
     declared = tx.runtime.message_types[type(message)]
-    version = await _next_version(tx, aggregate_id)
+    counter = PRODUCER if declared.kind == "fact" else f"queue:{declared.destination}"
+    version = await _next_version(tx, counter, aggregate_id)
     carrier: dict[str, str] = {}
     inject(carrier)
     metadata = Metadata(
@@ -60,11 +62,11 @@ async def store(tx: "Transaction", message: Message, aggregate_id: str) -> str:
     return metadata.event_id
 
 
-async def _next_version(tx: "Transaction", aggregate_id: str) -> int:
+async def _next_version(tx: "Transaction", counter: str, aggregate_id: str) -> int:
     """Take the aggregate's next version; the row lock makes versions of one aggregate follow."""
     statement = (
         insert(AggregateVersionRow)
-        .values(tenant_id=tx.tenant_id, consumer=PRODUCER, aggregate_id=aggregate_id, version=1)
+        .values(tenant_id=tx.tenant_id, consumer=counter, aggregate_id=aggregate_id, version=1)
         .on_conflict_do_update(
             index_elements=["tenant_id", "consumer", "aggregate_id"],
             set_={"version": AggregateVersionRow.version + 1},

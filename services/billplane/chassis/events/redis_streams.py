@@ -2,19 +2,27 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from billplane.chassis import logging
-from billplane.chassis.events.transport import Delivery, Outgoing
+from billplane.chassis.events import transport
+from billplane.chassis.events.state import BrokerState
+from billplane.chassis.events.transport import (
+    BrokerAway,
+    Delivery,
+    Destination,
+    NotPublished,
+    Outgoing,
+    TopologyDiffers,
+)
 
 _log = logging.get("events")
 
 BLOCK_MILLISECONDS = 2_000
-RETRY_MILLISECONDS = 5_000
 BATCH = 64
 
 
@@ -24,6 +32,27 @@ class RedisStreams:
     def __init__(self, redis: "Redis", name: str) -> None:
         self._redis = redis
         self._name = name
+        self._state = BrokerState("redis")
+
+    async def declare(
+        self, consumer: str, produced: Sequence[Destination], consumed: Sequence[Destination]
+    ) -> None:
+        """Make the consumer's groups; streams come into being with their first message."""
+        try:
+            for destination in (*produced, *consumed):
+                kind: Any = await self._redis.type(destination.name)
+                if kind not in (b"none", b"stream"):
+                    raise TopologyDiffers(
+                        f"Redis holds a {_text(kind)} under {destination.name!r}, where Billplane"
+                        " keeps a stream: delete it, or give Billplane another Redis database"
+                    )
+            await self._declare(consumer, [item.name for item in consumed])
+        except ResponseError:
+            raise
+        except RedisError as error:
+            self._state.become("reconnecting", str(error))
+        else:
+            self._state.become("connected")
 
     async def publish(self, messages: Sequence[Outgoing]) -> None:
         """Append every message in order; Redis answers once they are on disk."""
@@ -32,12 +61,24 @@ class RedisStreams:
             fields: dict[Any, Any] = {"envelope": message.envelope, **message.headers}
             oldest = int((time.time() - message.retention_seconds) * 1000)
             pipeline.xadd(message.destination, fields, minid=str(oldest), approximate=True)
-        await pipeline.execute()
+        try:
+            answers = await pipeline.execute(raise_on_error=False)
+        except RedisError as error:
+            self._state.become("reconnecting", str(error))
+            raise NotPublished(dict.fromkeys(range(len(messages)), str(error))) from error
+        self._state.become("connected")
+        refused = {
+            place: str(answer)
+            for place, answer in enumerate(answers)
+            if isinstance(answer, Exception)
+        }
+        if refused:
+            raise NotPublished(refused)
 
     async def deliveries(
         self, consumer: str, destinations: Sequence[str]
-    ) -> AsyncIterator[Delivery]:
-        """Yield new messages, and those that were left unacknowledged for five seconds."""
+    ) -> AsyncGenerator[Delivery, None]:
+        """Yield new messages, and those that were left unacknowledged for a while."""
         ready = False
         while True:
             try:
@@ -54,6 +95,7 @@ class RedisStreams:
                     count=BATCH,
                     block=BLOCK_MILLISECONDS,
                 )
+                self._state.become("connected")
                 for stream, entries in _pairs(answer):
                     for entry_id, fields in entries:
                         yield Delivery(_text(stream), fields[b"envelope"], 1, entry_id)
@@ -63,12 +105,29 @@ class RedisStreams:
                 _log.warning("stream_declared_again", consumer=consumer, error=str(error))
                 await asyncio.sleep(0.5)
             except RedisError as error:
-                _log.warning("broker_unreachable", consumer=consumer, error=str(error))
+                self._state.become("reconnecting", str(error))
                 await asyncio.sleep(1)
 
     async def acknowledge(self, consumer: str, delivery: Delivery) -> None:
         """Acknowledge one message."""
-        await self._redis.xack(delivery.destination, consumer, delivery.token)
+        try:
+            await self._redis.xack(delivery.destination, consumer, delivery.token)
+        except RedisError as error:
+            raise BrokerAway(str(error)) from error
+
+    async def retry(self, consumer: str, delivery: Delivery) -> None:
+        """Leave it pending: what stays so for a while is delivered again, and counted."""
+
+    def states(self) -> dict[str, str]:
+        """Return the state of Redis."""
+        return {"redis": self._state.value}
+
+    def when_ready(self, wake: Callable[[], None]) -> None:
+        """Have a function called when Redis is back."""
+        self._state.when_ready(wake)
+
+    async def close(self) -> None:
+        """Leave the client to the process, which shares it."""
 
     async def _declare(self, consumer: str, destinations: Sequence[str]) -> None:
         for destination in destinations:
@@ -78,13 +137,14 @@ class RedisStreams:
                 if "BUSYGROUP" not in str(error):
                     raise
 
-    async def _abandoned(self, consumer: str, destination: str) -> AsyncIterator[Delivery]:
+    async def _abandoned(self, consumer: str, destination: str) -> AsyncGenerator[Delivery, None]:
+        idle = int(transport.RETRY_SECONDS * 1000)
         pending: Any = await self._redis.xpending_range(
-            destination, consumer, min="-", max="+", count=BATCH, idle=RETRY_MILLISECONDS
+            destination, consumer, min="-", max="+", count=BATCH, idle=idle
         )
         for item in pending:
             claimed: Any = await self._redis.xclaim(
-                destination, consumer, self._name, RETRY_MILLISECONDS, [item["message_id"]]
+                destination, consumer, self._name, idle, [item["message_id"]]
             )
             for entry_id, fields in claimed:
                 if fields:

@@ -1,10 +1,13 @@
 """Message types: what each is called, who orders it, how long it is kept."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from google.protobuf.message import Message
+
+from billplane.chassis.events.transport import Destination
 
 DAY = 86_400
 
@@ -52,6 +55,20 @@ def task(proto: type[Message], *, attempts_max: int = 10) -> MessageType:
     return MessageType(
         proto, f"{service_of(proto)}.{task_name(proto)}", "task", "task", attempts_max=attempts_max
     )
+
+
+def destinations(messages: Iterable[MessageType]) -> list[Destination]:
+    """Return the streams and queues of some messages; one keeps as long as its longest kept."""
+    found: dict[str, Destination] = {}
+    for message in messages:
+        before = found.get(message.destination)
+        found[message.destination] = Destination(
+            message.destination,
+            message.kind,
+            max(message.retention_seconds, before.retention_seconds if before else 0),
+            max(message.attempts_max, before.attempts_max if before else 0),
+        )
+    return [found[name] for name in sorted(found)]
 
 
 def service_of(proto: type[Message]) -> str:

@@ -1,17 +1,18 @@
 """The relay: claims outbox rows, publishes them in order, marks them published."""
 
 import asyncio
+import time
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from redis.exceptions import RedisError
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from billplane.chassis import ids, logging, metrics
 from billplane.chassis.errors import BillplaneError
 from billplane.chassis.events.envelope import decode
-from billplane.chassis.events.transport import Outgoing
+from billplane.chassis.events.transport import NotPublished, Outgoing
 from billplane.chassis.faults import faultpoint, register
 from billplane.chassis.finishing import finish
 
@@ -23,23 +24,34 @@ _log = logging.get("events")
 CLAIM_MAX = 500
 LEASE_SECONDS = 30
 IDLE_SECONDS = 2.0
+HOLD_SECONDS_MAX = 5.0
 
 register("outbox.after_claim", "outbox.after_publish_before_mark")
 
 
 class Relay:
-    """Publishes one service's outbox; several processes may run it at once."""
+    """Publishes one service's outbox; several processes may run it at once.
+
+    A destination that cannot be reached is left alone for a while, so that it holds up no other.
+    """
 
     def __init__(self, runtime: "Runtime") -> None:
         self._runtime = runtime
         self._claimer = ids.new("rly")
         self._awake = asyncio.Event()
+        self._failures: dict[str, int] = {}
+        self._held: dict[str, float] = {}
         self._retention = {
             declared.wire_type: declared.retention_seconds for declared in runtime.app.messages
         }
+        runtime.transport.when_ready(self._broker_ready)
 
     def wake(self) -> None:
         """Look at the outbox now."""
+        self._awake.set()
+
+    def _broker_ready(self) -> None:
+        self._held.clear()
         self._awake.set()
 
     async def run(self) -> None:
@@ -50,8 +62,8 @@ class Relay:
                 published = await finish(self.publish_claimed())
                 failures = 0
                 if published < CLAIM_MAX:
-                    await self._sleep(IDLE_SECONDS)
-            except (BillplaneError, RedisError, SQLAlchemyError, OSError) as error:
+                    await self._sleep(self._until_due())
+            except (BillplaneError, SQLAlchemyError, OSError) as error:
                 failures += 1
                 _log.warning("relay_failed", service=self._runtime.name, error=str(error))
                 await asyncio.sleep(min(2.0**failures * 0.1, 10))
@@ -60,17 +72,24 @@ class Relay:
         """Claim once, publish, mark; return how many messages left."""
         self._awake.clear()
         schema = self._runtime.name
+        held = [name for name, until in self._held.items() if until > time.monotonic()]
         async with self._runtime.database.across_tenants() as session:
             rows = (
                 await session.execute(
-                    text(f"SELECT * FROM {schema}.claim_outbox(:claimer, :lease, :limit)"),  # noqa: S608 - the schema is the service's own name
-                    {"claimer": self._claimer, "lease": LEASE_SECONDS, "limit": CLAIM_MAX},
+                    text(f"SELECT * FROM {schema}.claim_outbox(:claimer, :lease, :limit, :held)"),  # noqa: S608 - the schema is the service's own name
+                    {
+                        "claimer": self._claimer,
+                        "lease": LEASE_SECONDS,
+                        "limit": CLAIM_MAX,
+                        "held": held,
+                    },
                 )
             ).all()
         if not rows:
             return 0
         faultpoint("outbox.after_claim")
-        await self._runtime.transport.publish(
+        left = await self._publish(
+            rows,
             [
                 Outgoing(
                     destination=row.destination,
@@ -80,17 +99,47 @@ class Relay:
                     retention_seconds=self._retention.get(row.event_type, 7 * 86_400),
                 )
                 for row in rows
-            ]
+            ],
         )
+        if not left:
+            return 0
         faultpoint("outbox.after_publish_before_mark")
         async with self._runtime.database.across_tenants() as session:
             await session.execute(
                 text(f"SELECT {schema}.mark_published(:ids)"),
-                {"ids": [row.id for row in rows]},
+                {"ids": [row.id for row in left]},
             )
-        for row in rows:
+        for row in left:
             metrics.PUBLISHED.labels(schema, row.event_type).inc()
-        return len(rows)
+        return len(left)
+
+    async def _publish(self, rows: Sequence[Any], messages: Sequence[Outgoing]) -> list[Any]:
+        """Return the rows that reached their broker; hold the destinations of the others."""
+        reasons: dict[int, str] = {}
+        try:
+            await self._runtime.transport.publish(messages)
+        except NotPublished as error:
+            reasons = error.reasons
+        failed = {rows[place].destination: reason for place, reason in reasons.items()}
+        for destination, reason in failed.items():
+            failures = self._failures[destination] = self._failures.get(destination, 0) + 1
+            pause = min(0.2 * 2.0 ** min(failures, 8), HOLD_SECONDS_MAX)
+            self._held[destination] = time.monotonic() + pause
+            if failures == 1:
+                _log.warning(
+                    "messages_wait", service=self._runtime.name, destination=destination,
+                    reason=reason,
+                )  # fmt: skip
+        for destination in {row.destination for row in rows} - failed.keys():
+            if self._failures.pop(destination, 0):
+                _log.info("messages_flow", service=self._runtime.name, destination=destination)
+            self._held.pop(destination, None)
+        return [row for place, row in enumerate(rows) if place not in reasons]
+
+    def _until_due(self) -> float:
+        """Return how long to sleep: until the next held destination may be tried again."""
+        now = time.monotonic()
+        return min([IDLE_SECONDS, *(max(until - now, 0.05) for until in self._held.values())])
 
     async def _sleep(self, seconds: float) -> None:
         with suppress(TimeoutError):

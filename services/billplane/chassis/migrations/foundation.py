@@ -19,11 +19,13 @@ END
 """
 
 # One claimer a shard at a time: a shard with a live lease of another is left alone, and the lock
-# keeps two claimers from looking at once. Rows come in the order of their aggregates.
+# keeps two claimers from looking at once. Rows come in the order of their aggregates. What goes to
+# a held destination is left alone.
 _CLAIM = """
 DECLARE
   one_shard smallint;
   room bigint := row_limit;
+  taken bigint;
 BEGIN
   FOR one_shard IN SELECT DISTINCT o.shard FROM outbox o ORDER BY 1 LOOP
     EXIT WHEN room <= 0;
@@ -33,14 +35,16 @@ BEGIN
         AND o.claimed_by IS DISTINCT FROM claimer);
     RETURN QUERY
       WITH due AS (
-        SELECT o.id FROM outbox o WHERE o.shard = one_shard
+        SELECT o.id FROM outbox o
+        WHERE o.shard = one_shard AND NOT o.destination = ANY (held)
         ORDER BY o.id LIMIT room FOR UPDATE SKIP LOCKED)
       , claimed AS (
         UPDATE outbox o SET claimed_by = claimer,
           claimed_until = now() + make_interval(secs => lease_seconds)
         FROM due WHERE o.id = due.id RETURNING o.*)
       SELECT * FROM claimed c ORDER BY c.aggregate_id, c.aggregate_version;
-    room := row_limit - (SELECT count(*) FROM outbox o WHERE o.claimed_by = claimer);
+    GET DIAGNOSTICS taken = ROW_COUNT;
+    room := room - taken;
   END LOOP;
 END
 """
@@ -64,13 +68,7 @@ def create_foundation(schema: str) -> None:
     op.execute(f"CREATE INDEX ix_outbox_shard ON {schema}.outbox (shard, id)")
     op.execute(f"CREATE INDEX ix_idempotency_created_at ON {schema}.idempotency (created_at)")
     op.execute(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {schema} TO {schema}_app, {schema}_worker")
-    worker_function(
-        schema,
-        "claim_outbox",
-        "claimer text, lease_seconds double precision, row_limit integer",
-        f"SETOF {schema}.outbox",
-        _CLAIM.replace("{schema}", schema),
-    )
+    create_claim(schema)
     worker_function(
         schema,
         "mark_published",
@@ -91,13 +89,25 @@ def create_foundation(schema: str) -> None:
     )
 
 
+def create_claim(schema: str) -> None:
+    """Create the function that claims outbox rows, in place of one that holds no destination."""
+    op.execute(f"DROP FUNCTION IF EXISTS {schema}.claim_outbox(text, double precision, integer)")
+    worker_function(
+        schema,
+        "claim_outbox",
+        "claimer text, lease_seconds double precision, row_limit integer, held text[]",
+        f"SETOF {schema}.outbox",
+        _CLAIM.replace("{schema}", schema),
+    )
+
+
 def drop_foundation(schema: str) -> None:
     """Remove what create_foundation made."""
     for signature in (
         "outbox_age()",
         "forget_old(timestamptz)",
         "mark_published(bigint[])",
-        "claim_outbox(text, double precision, integer)",
+        "claim_outbox(text, double precision, integer, text[])",
     ):
         op.execute(f"DROP FUNCTION {schema}.{signature}")
     for table in reversed(FoundationBase.metadata.sorted_tables):
