@@ -16,9 +16,9 @@ _HEATED_BELOW, _COOLED_ABOVE = 155, 220
 # Usage of a day without weather, and what a degree of cold and of heat adds, by category.
 _DAILY: Final = {
     "Electricity": (7_500, 25, 120),
-    "Gas": (6_000, 480, 0),
+    "Gas": (2_500, 650, 0),
     "Water": (320, 0, 12),
-    "Heat": (4_000, 420, 0),
+    "Heat": (1_500, 550, 0),
     "Internet": (9_000, 0, 0),
     "Telecom": (400, 0, 0),
     "Waste": (1_200, 0, 0),
