@@ -21,6 +21,13 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     made = argparse.ArgumentParser(prog="billplane_operator", description=__doc__)
     commands = made.add_subparsers(dest="command", required=True)
+    commands.add_parser(
+        "run",
+        help="reconcile the cluster that the pod runs in, or that KUBECONFIG names",
+        description="""Watch our resources and make the services run them until SIGTERM, then end
+        what is in hand. Settings come from BILLPLANE_OPERATOR_…; /health/live, /health/ready and
+        /metrics answer on port 8080.""",
+    )
     _add_local(commands)
     _add_bootstrap_secrets(commands)
     _add_bootstrap_tenant(commands)
@@ -128,6 +135,10 @@ def _run(options: argparse.Namespace, settings: OperatorSettings) -> int:
     # What a command needs is imported when it runs: a laptop's operator holds no cluster client.
     if options.command == "local":
         return _local(options, settings)
+    if options.command == "run":
+        from billplane_operator import cluster_run  # noqa: PLC0415
+
+        return asyncio.run(cluster_run.run(settings))
     from billplane_operator import jobs  # noqa: PLC0415
 
     work: Coroutine[Any, Any, int]
