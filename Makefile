@@ -7,10 +7,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status test soak check bench protos lock clean install develop judges run logs format
+.PHONY: help up down status test soak check bench protos lock clean install develop judges run logs format cluster-up cluster-down e2e e2e-full
 
 help: ## print this help
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z0-9_-]+:.*## /{printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: install ## install, start the laptop platform, bill January of the airport example, leave it running
 	@$(BIN)/python examples/airport/run.py
@@ -34,6 +34,19 @@ test: develop judges ## run every test, beside a running platform
 soak: develop ## kill every process three times during 100,000 events and 500 bills
 	@BILLPLANE_TEST_KILL_ROUNDS=3 BILLPLANE_TEST_KILL_EVENTS=100000 BILLPLANE_TEST_KILL_SUBSCRIPTIONS=500 \
 		$(BIN)/python -m pytest -n0 -rP tests/faults
+
+cluster-up: install ## make a kind cluster, install the platform in it, print its address and a key
+	@$(BIN)/billplane cluster up $(ARGS)
+
+cluster-down: install ## remove the kind cluster and everything in it
+	@$(BIN)/billplane cluster down $(ARGS)
+
+e2e: develop ## try the platform in the kind cluster, made if there is none
+	@BILLPLANE_TEST_CLUSTER=1 $(BIN)/python -m pytest -n0 -v tests/cluster $(ARGS)
+
+e2e-full: develop ## the same with fleet topology, 200 changes, 500 resources and an upgrade under load
+	@BILLPLANE_TEST_CLUSTER=1 BILLPLANE_TEST_CLUSTER_FULL=1 \
+		$(BIN)/python -m pytest -n0 -v -rP tests/cluster $(ARGS)
 
 check: develop ## format, lint, types, import contracts, protos: everything but the tests
 	@$(BIN)/ruff format --check .

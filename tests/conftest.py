@@ -12,3 +12,12 @@ pytest_plugins = [
     "tests.fixtures.brokers",
     "tests.fixtures.airport",
 ]
+
+IN_A_CLUSTER = os.environ.get("BILLPLANE_TEST_CLUSTER") == "1"
+collect_ignore = [] if IN_A_CLUSTER else ["cluster"]
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Say what was left out."""
+    if not IN_A_CLUSTER:
+        terminalreporter.write_line("not run: tests/cluster, which needs a cluster (make e2e)")

@@ -1,0 +1,70 @@
+"""What somebody changes behind the platform's back is put right within thirty seconds."""
+
+import json
+
+from tests.cluster.kube import eventually
+from tests.cluster.samples import SAMPLES
+
+SECONDS = 30
+METER, PLAN, FEED, PROVIDER = SAMPLES
+
+
+def test_a_hand_edited_row_of_the_plan_table_is_repaired(kube, namespace):
+    kube.apply(PLAN.document("edited"), namespace=namespace)
+    kube.wait_ready("billingplan", "edited", namespace)
+
+    def stored():
+        return kube.sql("SELECT spec->>'displayName' FROM pricing.plans WHERE name = 'edited'")
+
+    assert stored() == "Sample"
+    kube.sql(
+        "UPDATE pricing.plans SET spec = jsonb_set(spec, '{displayName}', '\"Somebody else''s\"')"
+        " WHERE name = 'edited'"
+    )
+    eventually(lambda: stored() == "Sample", SECONDS)
+    eventually(lambda: kube.condition("billingplan", "edited", namespace)["status"] == "True", 30)
+
+
+def test_a_deleted_simulator_and_an_edited_policy_come_back(kube, namespace):
+    kube.apply(PROVIDER.document("northwind"), namespace=namespace)
+    kube.wait_ready("utilityprovider", "northwind", namespace, 120)
+    (deployment,) = kube.items("deployments", namespace=namespace)
+    name = deployment["metadata"]["name"]
+    kube.kubectl("delete", "deployment", name, namespace=namespace)
+
+    def replaced():
+        found = kube.items("deployments", namespace=namespace)
+        return found and found[0]["metadata"]["uid"] != deployment["metadata"]["uid"]
+
+    eventually(replaced, SECONDS)
+
+    policies = kube.items("networkpolicies", namespace=namespace)
+    policy = next(item for item in policies if item["metadata"]["name"] == name)
+    opened = json.dumps({"spec": {"ingress": [{}]}})
+    kube.kubectl("patch", "networkpolicy", name, "--type=merge", "-p", opened, namespace=namespace)
+
+    def closed():
+        found = kube.json("networkpolicy", name, namespace=namespace)
+        return found["spec"]["ingress"] == policy["spec"]["ingress"]
+
+    eventually(closed, SECONDS)
+    kube.wait_ready("utilityprovider", "northwind", namespace, 120)
+
+
+def test_a_paused_resource_is_left_alone(kube, namespace):
+    kube.apply(METER.document("paused"), namespace=namespace)
+    kube.wait_ready("meter", "paused", namespace)
+    pause = "billplane.io/reconcile=paused"
+    kube.kubectl("annotate", "meter", "paused", pause, namespace=namespace)
+    eventually(
+        lambda: kube.condition("meter", "paused", namespace, "Paused").get("status") == "True", 30
+    )
+    kube.apply(METER.document("paused", displayName="Not yet"), namespace=namespace)
+    kube.kubectl("annotate", "meter", "paused", pause, "--overwrite", namespace=namespace)
+
+    def shown():
+        return kube.sql("SELECT spec->>'displayName' FROM metering.meters WHERE name = 'paused'")
+
+    assert shown() != "Not yet"
+    kube.kubectl("annotate", "meter", "paused", "billplane.io/reconcile-", namespace=namespace)
+    eventually(lambda: shown() == "Not yet", 30)
