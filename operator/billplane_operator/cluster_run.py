@@ -117,9 +117,12 @@ class Operator:
     async def _watch(self) -> Collection["asyncio.Task[Any]"]:
         """Start Kopf; return its tasks, whose end is ours."""
         namespaces = self._settings.namespaces
+        # Kopf's own choice asks for the user's name, and a container's user may have none.
+        identity: Any = self._lease.holder
         tasks = await kopf.spawn_tasks(
             registry=handlers.registry(self._tell),
             settings=handlers.watch_settings(self._settings),
+            identity=identity,
             standalone=True,
             clusterwide=not namespaces,
             namespaces=namespaces,

@@ -53,7 +53,6 @@ def _object(desired: Desired, api_version: str, kind: str, spec: Document) -> Do
                     "name": desired.key.name,
                     "uid": desired.uid,
                     "controller": True,
-                    "blockOwnerDeletion": True,
                 }
             ],
         },
@@ -135,6 +134,7 @@ def _environment(spec: UtilityProviderSpec) -> list[dict[str, str]]:
         f"{prefix}LATENCY": simulator["latency"],
         f"{prefix}ERROR_RATE": simulator["errorRate"],
         f"{prefix}CATEGORY": spec.category,
+        f"{prefix}COUNTRY": spec.country,
         f"{prefix}CURRENCY": spec.currency,
         f"{prefix}TIME_ZONE": spec.time_zone,
     }
