@@ -1,5 +1,6 @@
 """The cluster under test: a kind one, made if there is none; never another."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 from tests.cluster.kube import NAMESPACE, ROOT, Api, Kube, eventually, run
 
 CONTEXT = os.environ.get("BILLPLANE_TEST_CONTEXT", "kind-billplane")
+FIGURES = ROOT / "build" / "figures.json"
 FULL = os.environ.get("BILLPLANE_TEST_CLUSTER_FULL") == "1"
 
 
@@ -42,6 +44,27 @@ def namespace(kube, request):
     kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     yield name
     kube.kubectl("delete", "namespace", name, "--wait=true", "--timeout=120s", seconds=150)
+
+
+@pytest.fixture(scope="session")
+def record_figure():
+    """Give what keeps a measured figure for docs/operating/numbers.md."""
+
+    def record(name, value, unit):
+        known = json.loads(FIGURES.read_text("utf-8")) if FIGURES.exists() else {}
+        known[name] = {"value": round(value, 1), "unit": unit}
+        FIGURES.parent.mkdir(exist_ok=True)
+        FIGURES.write_text(json.dumps(known, indent=2, sort_keys=True) + "\n", "utf-8")
+
+    return record
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave the long tests out unless they are asked for."""
+    if not FULL:
+        long = [item for item in items if item.get_closest_marker("full")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,13 @@ class CommandFailed(AssertionError):
 def run(*command: str, given: str | None = None, seconds: float = 120, check: bool = True) -> str:
     """Run a command and return what it wrote, errors too unless they fail it."""
     done = subprocess.run(
-        list(command), input=given, capture_output=True, text=True, timeout=seconds, check=False
+        list(command),
+        input=given,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+        cwd=ROOT,
     )
     if check and done.returncode:
         raise CommandFailed(f"{' '.join(command)}: {done.stderr or done.stdout}")
@@ -51,10 +57,15 @@ class Kube:
         """Run kubectl."""
         return run("kubectl", "--context", self.context, "-n", namespace, *arguments, **options)
 
-    def helm(self, *arguments: str, seconds: float = 900) -> str:
-        """Run helm."""
+    def helm(self, *arguments: str, seconds: float = 900, given: str | None = None) -> str:
+        """Run helm in the repository's folder."""
         own = ("helm", "--kube-context", self.context, "-n", NAMESPACE)
-        return run(*own, *arguments, seconds=seconds)
+        return run(*own, *arguments, seconds=seconds, given=given)
+
+    def signal_api_server(self, signal: str) -> None:
+        """Send a signal to the API server of the one node."""
+        node = f"{self.context.removeprefix('kind-')}-control-plane"
+        run("docker", "exec", node, "pkill", f"-{signal}", "kube-apiserver")
 
     def json(self, *arguments: str, namespace: str = NAMESPACE) -> Any:
         """Run `kubectl get … -o json`."""
