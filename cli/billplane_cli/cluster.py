@@ -13,6 +13,7 @@ from billplane_cli.errors import CliError
 from billplane_cli.exit_codes import ExitCode
 
 RELEASE = NAMESPACE = "billplane"
+KUBERNETES = "1.34.0"
 GATEWAY_URL = "http://localhost:8080"
 LOAD_SECONDS, BUILD_SECONDS, CREATE_SECONDS, ASK_SECONDS = 600, 1800, 600, 60
 _HINTS = {
@@ -149,7 +150,8 @@ def build(source: Source, image: str) -> None:
 
 def images_of(source: Source) -> list[str]:
     """Name the images of the bundled stores, as the chart's values have them."""
-    shown = _tool("helm", "template", RELEASE, str(source.chart))
+    # Helm alone takes an old Kubernetes for granted.
+    shown = _tool("helm", "template", RELEASE, str(source.chart), "--kube-version", KUBERNETES)
     found = {
         line.split("image:", 1)[1].strip().strip('"')
         for line in shown.splitlines()

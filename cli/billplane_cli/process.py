@@ -53,7 +53,7 @@ def psql(arguments: list[str]) -> ExitCode:
 def tool(
     arguments: list[str], *, timeout_seconds: float, hint: str = "", given: str | None = None
 ) -> str:
-    """Run a program of somebody else and return what it wrote.
+    """Run a program of somebody else and return what it wrote; `hint` says how to install it.
 
     Raises: CliError when it is not installed, fails, or takes too long.
     """
@@ -78,7 +78,7 @@ def tool(
         ) from error
     if completed.returncode:
         said = (completed.stderr or completed.stdout).strip().splitlines()
-        raise CliError(f"{program}: {' '.join(said[-4:]) or completed.returncode}", hint=hint)
+        raise CliError(f"{program}: {' '.join(said[-4:]) or completed.returncode}")
     return completed.stdout
 
 
