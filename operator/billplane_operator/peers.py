@@ -61,7 +61,8 @@ class Peers:
         self._tenant_of = tenant_of
         form = settings.services_address or f"127.0.0.1:{GRPC_PORT + settings.port_offset}"
         services = ("identity", *(api.service for api in _APIS.values()))
-        addresses = {service: form.replace("{service}", service) for service in services}
+        # A host name has no underscore.
+        addresses = {name: form.replace("{service}", name.replace("_", "-")) for name in services}
         tokens = InternalTokens(internal_seed(settings))
         self._channels = Channels(tokens, addresses, settings.peer_suffix)
         self._tenants: set[str] = set()
