@@ -41,6 +41,8 @@ RUN rm -rf /usr/include /usr/local/include /usr/lib/*/*.a /usr/lib/python3*/conf
  && find / -xdev -name __pycache__ -path '*python3*' -prune -exec rm -rf {} + \
  && python -m compileall -q --invalidation-mode unchecked-hash \
         "$(python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')"
+RUN echo 'billplane:x:10001:10001:Billplane:/tmp:/bin/false' >> /etc/passwd \
+ && echo 'billplane:x:10001:' >> /etc/group
 COPY --from=builder /opt/billplane /opt/billplane
 COPY --chmod=755 tools/image/entrypoint.sh /usr/local/bin/billplane-entrypoint
 ARG SOURCE_DATE_EPOCH=0
@@ -52,6 +54,7 @@ COPY --from=root / /
 ENV PATH=/opt/billplane/bin:/usr/local/bin:/usr/bin:/bin \
     LANG=C.UTF-8 \
     HOME=/tmp \
+    USER=billplane \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     BILLPLANE_BIND_HOST=0.0.0.0
