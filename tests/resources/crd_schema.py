@@ -65,6 +65,17 @@ class Crd:
             without_rules(self.spec_schema), validate_formats=True
         )
 
+    def status_refusals(self, status):
+        """Return why the API server refuses a status, or drops a field of it."""
+        schema = self.schema["properties"]["status"]
+        validator = jsonschema_rs.Draft7Validator(without_rules(schema), validate_formats=True)
+        found = [
+            f"status{path_of(error.instance_path)[4:]}: {error.message}"
+            for error in validator.iter_errors(status)
+        ]
+        dropped = sorted(status.keys() - schema["properties"].keys())
+        return found + [f"status.{name}: is dropped" for name in dropped]
+
     def defaulted(self, spec):
         """Return the spec as the API server stores it: unknown fields pruned, defaults set."""
         return with_defaults(self.spec_schema, deepcopy(spec))

@@ -152,7 +152,7 @@ class Store:
                 metadata[own] = before[own]
         key = (document["kind"], metadata.get("namespace"), metadata["name"])
         metadata["resourceVersion"] = before["resourceVersion"]
-        if document.get("spec") != found.get("spec"):
+        if any(document.get(name) != found.get(name) for name in ("spec", "status")):
             self._admit(document, found)
         if document == found:
             return found
@@ -169,6 +169,7 @@ class Store:
             return
         document["spec"] = crd.defaulted(document.get("spec", {}))
         refusals = crd.refusals(document["spec"], (found or {}).get("spec"))
+        refusals += crd.status_refusals(document.get("status") or {})
         if refusals:
             raise Refused(422, "Invalid", "; ".join(refusals))
 
