@@ -57,6 +57,7 @@ check: develop ## format, lint, types, import contracts, protos: everything but 
 	@$(BIN)/python tools/protos.py --check
 	@$(BIN)/python tools/routes.py --check
 	@$(BIN)/python tools/reference.py --check
+	@$(BIN)/python tools/chart.py --check
 
 format: develop ## format and mend what can be mended
 	@$(BIN)/ruff format .
@@ -69,6 +70,7 @@ protos: develop ## generate Python from protos/, and the gateway's routes from t
 	@$(BIN)/python tools/protos.py
 	@$(BIN)/python tools/routes.py
 	@$(BIN)/python tools/reference.py
+	@$(BIN)/python tools/chart.py
 
 lock: ## rewrite the lock files from pyproject.toml
 	@tools/lock.sh
