@@ -1,7 +1,8 @@
 """Takes our finalizer off every resource, so that nothing hangs once the operator is gone.
 
-Called before an uninstall. It waits for the operator to clean up after resources that are being
-deleted; what is left when the time is up loses its finalizer, and what services hold of it stays.
+Called before an uninstall. The operator is told by its Lease to add finalizers no more; it has the
+time that is given to clean up after resources that are being deleted. What is left then loses its
+finalizer, and what services hold of it stays.
 """
 
 import asyncio
@@ -12,7 +13,16 @@ from typing import Any, Final
 from billplane.chassis import logging
 from billplane.chassis.errors import Kind
 
-from billplane_operator.cluster import CUSTOM, Cluster, Document, KubernetesError, Resource
+from billplane_operator.cluster import (
+    CUSTOM,
+    LEASES,
+    Cluster,
+    Document,
+    KubernetesError,
+    Resource,
+)
+from billplane_operator.lease import DRAINING
+from billplane_operator.settings import OperatorSettings
 
 _log = logging.get("operator")
 
@@ -20,11 +30,13 @@ FINALIZER: Final = "billplane.io/operator"
 _LOOK_SECONDS: Final = 1.0
 
 
-async def drain(cluster: Cluster, namespaces: Sequence[str], seconds: float) -> int:
+async def drain(cluster: Cluster, settings: OperatorSettings, seconds: float) -> int:
     """Take the finalizer off everything; return how many were not cleaned up after.
 
     Raises: KubernetesError.
     """
+    namespaces = settings.namespaces
+    await _tell_operator(cluster, settings)
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         found = await _with_finalizer(cluster, namespaces)
@@ -49,6 +61,23 @@ def without_finalizer(document: Document) -> dict[str, Any]:
     metadata = document["metadata"]
     kept = [name for name in metadata.get("finalizers") or () if name != FINALIZER]
     return {"metadata": {"finalizers": kept, "resourceVersion": metadata["resourceVersion"]}}
+
+
+async def _tell_operator(cluster: Cluster, settings: OperatorSettings) -> None:
+    """Mark the Lease, and wait until its holder has renewed it: it has read the mark then."""
+    namespace = settings.lease_namespace or cluster.namespace
+    found = await cluster.get(LEASES, namespace, settings.lease_name)
+    if found is None:
+        return
+    mark = {"metadata": {"annotations": {DRAINING: "true"}}}
+    marked = await cluster.merge(LEASES, namespace, settings.lease_name, mark)
+    seconds = float(marked["spec"].get("leaseDurationSeconds", 0))
+    deadline = time.monotonic() + seconds
+    while marked["spec"].get("holderIdentity") and time.monotonic() < deadline:
+        await asyncio.sleep(_LOOK_SECONDS)
+        found = await cluster.get(LEASES, namespace, settings.lease_name)
+        if found is None or found["spec"].get("renewTime") != marked["spec"].get("renewTime"):
+            return
 
 
 async def _with_finalizer(

@@ -56,7 +56,7 @@ async def bootstrap_tenant(options: argparse.Namespace, settings: OperatorSettin
 async def drain_finalizers(options: argparse.Namespace, settings: OperatorSettings) -> int:
     """Take the operator's finalizer off everything that it looks after."""
     async with _cluster() as cluster:
-        await drain(cluster, settings.namespaces, options.timeout)
+        await drain(cluster, settings, options.timeout)
     return 0
 
 
