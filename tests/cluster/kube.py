@@ -119,12 +119,14 @@ class Kube:
         ).strip()
 
     def pods(self, selector: str = "") -> list[Any]:
-        """List the platform's pods that are meant to run on."""
-        found = self.items("pods", selector=selector)
+        """List the platform's pods that are meant to run on: no Jobs, no trials."""
         return [
             pod
-            for pod in found
-            if pod["metadata"].get("ownerReferences", [{}])[0].get("kind") != "Job"
+            for pod in self.items("pods", selector=selector)
+            if any(
+                owner["kind"] in ("ReplicaSet", "StatefulSet")
+                for owner in pod["metadata"].get("ownerReferences", [])
+            )
         ]
 
     def all_ready(self) -> bool:
