@@ -12,6 +12,7 @@ SERVICES = (
     "gateway",
     "identity",
     "invoice",
+    "listener",
     "metering",
     "pricing",
     "subscription",

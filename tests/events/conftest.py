@@ -4,7 +4,7 @@ import pytest
 from billplane.chassis.events import consumer, redis_streams, transport
 
 from tests.events.harness import Messages, Way
-from tests.fixtures.brokers import KAFKA, RABBITMQ, new_prefix
+from tests.fixtures.brokers import KAFKA, RABBITMQ
 
 WAYS = [Way("redis", "fact"), Way("redis", "task")]
 WAYS += [Way("kafka", "fact")] if KAFKA else []
@@ -32,9 +32,9 @@ def way(request):
 
 
 @pytest.fixture
-async def messages(make_stores, way):
+async def messages(make_stores, way, prefix):
     """Run a producer and a handling service over one transport."""
-    made = Messages(await make_stores(), way, new_prefix())
+    made = Messages(await make_stores(), way, prefix)
     await made.start()
     yield made
     await made.stop()

@@ -79,6 +79,7 @@ class Estate:
         }
         await self._usage()
         await self._documents(made["id"])
+        await self._happened()
         return self
 
     async def _resources(self) -> None:
@@ -141,6 +142,26 @@ class Estate:
             await asyncio.sleep(0.05)
             run = await self.send("GET", f"/v1/billing_runs/{run['id']}")
 
+    async def _happened(self) -> None:
+        """Find a fact in the audit log, and leave it as one that a reaction failed on."""
+        path, found = "/v1/audit_entries?message=invoice.finalized", []
+        async with asyncio.timeout(30):
+            while not found:
+                await asyncio.sleep(0.05)
+                found = (await self.send("GET", path, expect=200))["data"]
+        letter = f"dlq_{self.tenant}_{self.livemode}"
+        connection = await asyncpg.connect(self.platform.stores.admin_url)
+        await connection.execute(
+            "INSERT INTO listener.dead_letters SELECT $1, tenant_id, livemode, 'audit_log',"
+            " event_type, 'TRIED', $2, 10, envelope, created_at FROM listener.audit_entries"
+            " WHERE id = $3",
+            letter,
+            self.mark,
+            found[0]["id"],
+        )
+        await connection.close()
+        self.ids |= {"audit_entry_id": found[0]["id"], "dead_letter_id": letter}
+
     async def stored(self) -> dict[str, str]:
         """Return a digest of every row of the tenant and mode, by table.
 
@@ -154,10 +175,11 @@ class Estate:
         )
 
 
-# Who a subject of usage is (usage_subjects) is found out in the background.
+# Who a subject of usage is (usage_subjects) is found out in the background, where facts reach the
+# audit log as well.
 PASSING = (
     *("outbox", "inbox", "aggregate_versions", "idempotency", "alembic_version"),
-    "usage_subjects",
+    *("usage_subjects", "audit_entries", "audit_heads"),
 )
 
 

@@ -32,6 +32,7 @@ INTERNAL = {
     "gateway": set(),
     "identity": {"ValidateKey", "ValidateToken", "CreateTenant", "GetTenant", "CreateTestKey"},
     "invoice": set(),
+    "listener": set(),
     "metering": {"ApplyMeter", "RemoveMeter", "ListApplied"},
     "pricing": {"ApplyPlan", "RemovePlan", "ListApplied"},
     "subscription": set(),

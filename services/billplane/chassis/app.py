@@ -45,7 +45,7 @@ class ServiceApp:
 
     `asgi` builds raw routes (path → ASGI app) for hot paths; `front` replaces the whole REST side
     of the service that is the door to all others; `start` prepares what lives as long as the
-    process and returns what to close.
+    process and returns what to close; `mirrors` are the places that it forwards messages to.
     """
 
     name: str
@@ -56,6 +56,7 @@ class ServiceApp:
     rpc: Sequence[Rpc] = ()
     routes: Sequence[Route] = ()
     messages: Sequence[MessageType] = ()
+    mirrors: Sequence[str] = ()
     consumers: Consumers | None = None
     jobs: Jobs | None = None
     invariants: Sequence["Invariant"] = ()

@@ -39,6 +39,8 @@ ROLE_SCOPES = {
     "admin": frozenset({"*"}),
     "owner": frozenset({"*"}),
 }
+# What `*:read` and `*:write` do not reach: the scope itself is needed, or `*`.
+CONFINED = frozenset({"audit_entries"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,8 @@ class Principal:
         if "*" in granted or scope in granted:
             return True
         resource, _, action = scope.partition(":")
+        if resource in CONFINED:
+            return action == "read" and f"{resource}:write" in granted
         if f"*:{action}" in granted:
             return True
         return action == "read" and (f"{resource}:write" in granted or "*:write" in granted)

@@ -18,7 +18,7 @@ from billplane.chassis.clock import Clock
 from billplane.chassis.database import Database
 from billplane.chassis.errors import StoreUnavailable
 from billplane.chassis.events.consumer import Dispatcher
-from billplane.chassis.events.registry import MessageType, destinations
+from billplane.chassis.events.registry import MessageType, destinations, mirrored
 from billplane.chassis.events.relay import Relay
 from billplane.chassis.events.transport import Transport
 from billplane.chassis.housekeeping import housekeeping
@@ -58,7 +58,7 @@ class Runtime:
         self.message_types: dict[type[Message], MessageType] = {
             declared.proto: declared for declared in app.messages
         }
-        self.relay = Relay(self) if app.messages else None
+        self.relay = Relay(self) if app.messages or app.mirrors else None
         self.dispatcher = Dispatcher(self, app.consumers) if app.consumers is not None else None
         self.openapi: dict[str, Any] = {}
         self.serve_open_path: Any = None
@@ -79,7 +79,7 @@ class Runtime:
         Raises: TopologyDiffers.
         """
         consumed = self.dispatcher.destinations if self.dispatcher is not None else []
-        produced = destinations(self.app.messages)
+        produced = destinations(self.app.messages) + mirrored(self.app.mirrors)
         await self.transport.declare(self.name, produced, consumed)
 
     async def start(self) -> None:

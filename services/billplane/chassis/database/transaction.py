@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from billplane.chassis.auth import Principal
 
 if TYPE_CHECKING:
+    from billplane.chassis.events.envelope import Metadata
     from billplane.chassis.runtime import Runtime
 
 Request = TypeVar("Request", bound=Message)
@@ -102,6 +103,13 @@ class Transaction(ReadTransaction):
     async def enqueue(self, task: Message, *, key: str) -> str:
         """Ask for work when, and only when, this transaction ends well; `key` orders it."""
         return await self._outbox(task, key)
+
+    async def forward(self, envelope: bytes, metadata: "Metadata", destination: str) -> None:
+        """Send a message that was received on to another place when this transaction ends well."""
+        from billplane.chassis.events.outbox import forward  # noqa: PLC0415 - it needs this module
+
+        self.published += 1
+        await forward(self, envelope, metadata, destination)
 
     async def _outbox(self, message: Message, aggregate_id: str) -> str:
         from billplane.chassis.events.outbox import store  # noqa: PLC0415 - it needs this module

@@ -1,6 +1,7 @@
 """One connection to RabbitMQ that is made again for ever, and the breaker before its publishing."""
 
 import asyncio
+import logging as standard_logging
 import random
 import ssl
 import time
@@ -18,10 +19,12 @@ from billplane.chassis.events.transport import TopologyDiffers
 from billplane.chassis.settings import Settings
 
 _log = logging.get("events")
+# It says each failed attempt as an error; ours is said once per change.
+standard_logging.getLogger("aiormq.connection").setLevel(standard_logging.CRITICAL)
 
 CONNECT_SECONDS = 5
 HEARTBEAT_SECONDS = "15"
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 0.25
 # What a client says first; a broker that is up answers with its greeting. Source: AMQP 0-9-1, 4.2.2
 _GREETING = b"AMQP\x00\x00\x09\x01"
 BROKEN = (AMQPError, OSError, TimeoutError, RuntimeError)
@@ -113,6 +116,7 @@ class AmqpConnection:
         self._breaker = breaker
         self._state = state
         self._made, self._lost = made, lost
+        self._failing = False
         self._tried = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -180,11 +184,16 @@ class AmqpConnection:
                 # The client cancels what waits on a channel that closes.
                 if _cancelling():
                     raise
-                self._state.become("reconnecting", str(error) or type(error).__name__)
-                _log.debug("broker_connect_failed", host=address.host, error=repr(error))
+                if not self._failing:
+                    self._failing = True
+                    _log.warning(
+                        "broker_not_reached", broker="rabbitmq", host=address.host,
+                        reason=str(error) or type(error).__name__,
+                    )  # fmt: skip
                 self._addresses.append(self._addresses.pop(0))
             else:
                 self.current = connection
+                self._failing = False
                 self._breaker.succeeded()
                 return ended
             if connection is not None:

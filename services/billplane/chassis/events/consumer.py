@@ -29,6 +29,8 @@ _log = logging.get("events")
 Payload = TypeVar("Payload", bound=Message)
 GAP_SECONDS = 60
 DELIVERY_LIMIT = "DELIVERY_LIMIT"
+# What a tenant is told of an error that no use case decided.
+HIDDEN = "an internal error; the log has it under the event id"
 
 register("inbox.after_handler_before_end", "inbox.after_end_before_acknowledge")
 
@@ -174,7 +176,8 @@ class Dispatcher:
             )
             if delivery.attempt < interest.message.attempts_max:
                 return False
-            if not await self._set_aside(interest, metadata, delivery, reason, str(error)):
+            detail = str(error) if isinstance(error, BillplaneError) else HIDDEN
+            if not await self._set_aside(interest, metadata, delivery, reason, detail):
                 return False
         else:
             metrics.HANDLED.labels(*labels, "handled").inc()

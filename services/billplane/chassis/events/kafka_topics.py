@@ -34,7 +34,8 @@ def client_settings(settings: Settings) -> dict[str, Any]:
         # A broker that is back is found within a second.
         "reconnect.backoff.ms": 100,
         "reconnect.backoff.max.ms": 1_000,
-        "log.connection.close": "false",
+        # Only what ends a client: that a broker is away is said once, as our own state.
+        "log_level": 2,
     }
     return {name: value for name, value in given.items() if value != ""}
 

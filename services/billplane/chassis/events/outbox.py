@@ -62,6 +62,24 @@ async def store(tx: "Transaction", message: Message, aggregate_id: str) -> str:
     return metadata.event_id
 
 
+async def forward(tx: "Transaction", envelope: bytes, metadata: Metadata, destination: str) -> None:
+    """Write a message that was received to the outbox once more, as it is, for another place."""
+    statement = insert(OutboxRow).values(
+        tenant_id=tx.tenant_id,
+        livemode=tx.livemode,
+        # The envelope keeps the event's own id; here the pair of it and the place is one message.
+        event_id=f"{metadata.event_id}@{destination}",
+        event_type=metadata.event_type,
+        destination=destination,
+        aggregate_id=metadata.aggregate_id,
+        aggregate_version=metadata.aggregate_version,
+        shard=crc32(metadata.aggregate_id.encode()) % SHARDS,
+        envelope=envelope,
+        created_at=tx.now,
+    )
+    await tx.session.execute(statement.on_conflict_do_nothing())
+
+
 async def _next_version(tx: "Transaction", counter: str, aggregate_id: str) -> int:
     """Take the aggregate's next version; the row lock makes versions of one aggregate follow."""
     statement = (

@@ -7,7 +7,7 @@ from typing import Literal
 
 from google.protobuf.message import Message
 
-from billplane.chassis.events.transport import Destination
+from billplane.chassis.events.transport import KAFKA_MIRROR, Destination
 
 DAY = 86_400
 
@@ -69,6 +69,13 @@ def destinations(messages: Iterable[MessageType]) -> list[Destination]:
             max(message.attempts_max, before.attempts_max if before else 0),
         )
     return [found[name] for name in sorted(found)]
+
+
+def mirrored(places: Iterable[str]) -> list[Destination]:
+    """Return the topics that copies go to; RabbitMQ's copies need no queue of ours."""
+    return [
+        Destination(place, "fact", 7 * DAY, 1) for place in places if place.startswith(KAFKA_MIRROR)
+    ]
 
 
 def service_of(proto: type[Message]) -> str:

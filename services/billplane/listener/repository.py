@@ -1,0 +1,67 @@
+"""Every SQL statement of the listener."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+
+from billplane.chassis.database import ReadTransaction, Transaction
+from billplane.chassis.database.tables import DeadLetterRow
+from billplane.chassis.rest import Page, fetch_page
+from billplane.listener.domain import GENESIS
+from billplane.listener.models import AuditEntryRow, AuditHeadRow
+
+
+async def lock_head(tx: Transaction) -> AuditHeadRow:
+    """Return the end of the tenant's chain, locked until the transaction ends."""
+    await tx.session.execute(
+        insert(AuditHeadRow)
+        .values(tenant_id=tx.tenant_id, sequence=0, hash=GENESIS)
+        .on_conflict_do_nothing()
+    )
+    query = select(AuditHeadRow).where(AuditHeadRow.tenant_id == tx.tenant_id).with_for_update()
+    return (await tx.session.scalars(query)).one()
+
+
+async def recorded(tx: ReadTransaction, event_id: str) -> bool:
+    """Tell whether a fact is in the audit log already."""
+    query = select(AuditEntryRow.sequence).where(
+        AuditEntryRow.tenant_id == tx.tenant_id, AuditEntryRow.event_id == event_id
+    )
+    return (await tx.session.scalars(query)).one_or_none() is not None
+
+
+async def entry(tx: ReadTransaction, entry_id: str) -> AuditEntryRow | None:
+    """Return one entry of the tenant and mode."""
+    query = select(AuditEntryRow).where(
+        AuditEntryRow.id == entry_id, AuditEntryRow.livemode == tx.livemode
+    )
+    return (await tx.session.scalars(query)).one_or_none()
+
+
+async def page_of_entries(
+    tx: ReadTransaction, event_type: str | None, aggregate_id: str | None, page: Page
+) -> tuple[Sequence[AuditEntryRow], str | None]:
+    """Return a page of entries."""
+    query = select(AuditEntryRow).where(AuditEntryRow.livemode == tx.livemode)
+    if event_type:
+        query = query.where(AuditEntryRow.event_type == event_type)
+    if aggregate_id:
+        query = query.where(AuditEntryRow.aggregate_id == aggregate_id)
+    return await fetch_page(tx, query, AuditEntryRow.id, page)
+
+
+async def dead_letter(tx: ReadTransaction, letter_id: str) -> DeadLetterRow | None:
+    """Return one dead letter of the tenant and mode."""
+    row = await tx.session.get(DeadLetterRow, letter_id)
+    return row if row is not None and row.livemode == tx.livemode else None
+
+
+async def page_of_dead_letters(
+    tx: ReadTransaction, reaction: str | None, page: Page
+) -> tuple[Sequence[DeadLetterRow], str | None]:
+    """Return a page of dead letters."""
+    query = select(DeadLetterRow).where(DeadLetterRow.livemode == tx.livemode)
+    if reaction:
+        query = query.where(DeadLetterRow.consumer == reaction)
+    return await fetch_page(tx, query, DeadLetterRow.id, page)

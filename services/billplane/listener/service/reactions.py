@@ -1,0 +1,162 @@
+"""The table of reactions: message, condition, task; what became of them.
+
+A reaction to add is a row here. Each runs in a transaction of its own, is tried again on its own
+and has its own dead letters, so that none holds up another.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from billplane.chassis.call import Call
+from billplane.chassis.database import ReadTransaction, Transaction
+from billplane.chassis.database.tables import DeadLetterRow
+from billplane.chassis.errors import BillplaneError, StoreUnavailable
+from billplane.chassis.events import Event, MessageType, fact
+from billplane.chassis.events.consumer import HIDDEN
+from billplane.chassis.rest import Page
+from billplane.listener import repository
+from billplane.listener.errors import DeadLetterNotFound, ReplayFailed
+from billplane.listener.service.audit import record_fact
+from billplane.listener.service.mirrors import MIRRORS, copy_fact, enabled
+from billplane.listener.settings import ListenerSettings
+from billplane.protos.discount.v1.events_pb2 import DiscountApplied, DiscountReversed
+from billplane.protos.exchange_rate.v1.events_pb2 import RatesStale, RatesUpdated
+from billplane.protos.identity.v1.events_pb2 import UserRegistered
+from billplane.protos.invoice.v1.events_pb2 import (
+    InvoiceCreated,
+    InvoiceFinalized,
+    InvoicePaid,
+    InvoicePastDue,
+    InvoiceVoided,
+)
+from billplane.protos.pricing.v1.events_pb2 import PlanPublished
+from billplane.protos.subscription.v1.events_pb2 import (
+    SubscriptionChanged,
+    SubscriptionCreated,
+    SubscriptionEnded,
+)
+from billplane.protos.tax.v1.events_pb2 import TaxCalculated
+
+READ, WRITE = "reactions:read", "reactions:write"
+MIRROR = "mirror"
+
+
+def always(_event: Event[Any]) -> bool:
+    """Every message of the type."""
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """When a message comes and the condition holds, the task is done.
+
+    The condition's docstring says it in words; the task is idempotent by the event id.
+    """
+
+    name: str
+    message: MessageType
+    condition: Callable[[Event[Any]], bool]
+    task: Callable[[Transaction, Event[Any]], Awaitable[None]]
+
+
+# Every fact of every service, as its producer declares it.
+FACTS: Final = (
+    fact(DiscountApplied, "discount_application"),
+    fact(DiscountReversed, "discount_application"),
+    fact(RatesUpdated, "feed"),
+    fact(RatesStale, "feed"),
+    fact(UserRegistered, "user"),
+    fact(InvoiceCreated, "invoice"),
+    fact(InvoiceFinalized, "invoice"),
+    fact(InvoicePaid, "invoice"),
+    fact(InvoicePastDue, "invoice", wire_type="invoice.past_due"),
+    fact(InvoiceVoided, "invoice"),
+    fact(PlanPublished, "plan"),
+    fact(SubscriptionCreated, "subscription"),
+    fact(SubscriptionChanged, "subscription"),
+    fact(SubscriptionEnded, "subscription"),
+    fact(TaxCalculated, "tax_calculation"),
+)
+
+REACTIONS: Final[tuple[Reaction, ...]] = (
+    *(Reaction("audit_log", message, always, record_fact) for message in FACTS),
+    *(
+        Reaction(MIRROR, message, always, copy_fact)
+        for message in FACTS
+        if message.wire_type in MIRRORS
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A reaction, in words."""
+
+    name: str
+    message: str
+    condition: str
+    task: str
+    enabled: bool
+
+
+async def list_reactions(tx: ReadTransaction) -> list[Listed]:
+    """Return the table of reactions.
+
+    Raises: ScopeMissing.
+    """
+    tx.authorize(READ)
+    settings = tx.runtime.settings
+    mirrors = isinstance(settings, ListenerSettings) and enabled(settings)
+    return [
+        Listed(
+            name=reaction.name,
+            message=reaction.message.wire_type,
+            condition=_words(reaction.condition),
+            task=_words(reaction.task),
+            enabled=mirrors if reaction.name == MIRROR else True,
+        )
+        for reaction in REACTIONS
+    ]
+
+
+async def list_dead_letters(
+    tx: ReadTransaction, reaction: str | None, page: Page
+) -> tuple[Sequence[DeadLetterRow], str | None]:
+    """Return a page of messages that a reaction failed on for good.
+
+    Shape: newest first, as many as the page says, and the cursor of the next.
+    Raises: ScopeMissing, CursorInvalid.
+    """
+    tx.authorize(READ)
+    return await repository.page_of_dead_letters(tx, reaction, page)
+
+
+async def replay_dead_letter(call: Call, letter_id: str) -> DeadLetterRow:
+    """Do a reaction again on a dead letter, which is gone when that succeeds.
+
+    Raises: ScopeMissing, DeadLetterNotFound, ReplayFailed.
+    Idempotent by: the event id, since the reaction is.
+    """
+    caller = call.principal
+    caller.require(WRITE)
+    async with call.reading() as tx:
+        letter = await repository.dead_letter(tx, letter_id)
+    dispatcher = call.runtime.dispatcher
+    if letter is None or dispatcher is None:
+        raise DeadLetterNotFound(f"there is no dead letter {letter_id}")
+    try:
+        await dispatcher.replay(caller.tenant_id, caller.livemode, letter_id)
+    except KeyError:
+        raise DeadLetterNotFound(f"there is no dead letter {letter_id}") from None
+    except StoreUnavailable:
+        raise
+    except Exception as error:
+        said = str(error) if isinstance(error, BillplaneError) else HIDDEN
+        raise ReplayFailed(f"{letter.consumer} failed again: {said}") from error
+    await call.last()
+    return letter
+
+
+def _words(function: Callable[..., Any]) -> str:
+    return (function.__doc__ or "").partition("\n")[0]
