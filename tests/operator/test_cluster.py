@@ -2,6 +2,8 @@
 
 import asyncio
 
+import asyncpg
+
 from tests.operator.folder import FEED, METER, PLAN, eventually
 from tests.operator.test_local import PROVIDER
 
@@ -156,7 +158,7 @@ async def test_a_name_of_the_api_is_taken_over_only_when_told_to(kube):
 
 
 async def test_a_resource_made_anew_without_cleaning_up_goes_on_with_what_runs(kube):
-    await kube.apply("BillingPlan", "pro", PLAN)
+    await kube.apply("BillingPlan", "pro", PLAN | {"default": True})
     async with kube.operating():
         before = await kube.ready("BillingPlan", "pro")
     # Nobody is there to clean up: somebody takes the finalizer off and deletes it.
@@ -164,7 +166,7 @@ async def test_a_resource_made_anew_without_cleaning_up_goes_on_with_what_runs(k
     await kube.api.store.merge("BillingPlan", kube.namespace, "pro", patch)
     await kube.delete("BillingPlan", "pro")
     assert kube.get("BillingPlan", "pro") is None
-    await kube.apply("BillingPlan", "pro", PLAN)
+    await kube.apply("BillingPlan", "pro", PLAN | {"default": True})
     async with kube.operating():
         after = await kube.ready("BillingPlan", "pro")
     assert after["metadata"]["uid"] != before["metadata"]["uid"]
@@ -193,3 +195,23 @@ async def test_an_operator_of_namespaces_asks_for_nothing_beyond_them(kube):
     asked = {path for _, path in kube.api.requests if path.count("/") > 3 and "/leases" not in path}
     beyond = {path for path in asked if f"/namespaces/{kube.namespace}" not in path}
     assert beyond == set()
+
+
+async def test_a_plan_edited_by_hand_in_the_database_is_mended_as_the_same_generation(kube):
+    await kube.apply("BillingPlan", "pro", PLAN)
+    async with kube.operating():
+        plan = await kube.ready("BillingPlan", "pro")
+        database = await asyncpg.connect(kube.platform.stores.admin_url)
+        where = f"WHERE id = '{plan['status']['planId']}'"
+        edit = """spec || '{"displayName": "edited"}'"""
+        await database.execute(f"UPDATE pricing.plans SET spec = {edit} {where}")
+        for _ in range(100):
+            await asyncio.sleep(0.1)
+            query = f"SELECT spec ? 'displayName' FROM pricing.plans {where}"
+            if not await database.fetchval(query):
+                break
+        assert not await database.fetchval(query)
+        await database.close()
+        after = await kube.ready("BillingPlan", "pro")
+    assert after["metadata"]["generation"] == plan["metadata"]["generation"]
+    assert [found["version"] for found in await kube.running("/v1/plans")] == [1]

@@ -9,13 +9,19 @@ from billplane_operator.kinds import (
     Actual,
     Applied,
     Apply,
+    DeleteChild,
     Desired,
+    EnsureChild,
     Key,
+    Probe,
     Refresh,
     Remove,
+    SimulatorImage,
     plan_removal,
 )
 from billplane_operator.kinds.billing_plan import APPROVAL_CHARACTERS
+from billplane_operator.specs import simulator
+from billplane_operator.specs.comparing import matches
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -134,3 +140,128 @@ def test_what_no_service_has_needs_no_removal():
 def test_a_uid_is_the_same_for_the_same_name_everywhere():
     assert Key("default", "Meter", "api-calls").uid == "5db0f9cb-51dc-591b-ac8a-ea45aee6217c"
     assert Key("other", "Meter", "api-calls").uid != Key("default", "Meter", "api-calls").uid
+
+
+PROVIDER = {"category": "Gas", "country": "DE", "currency": "EUR", "timeZone": "Europe/Berlin"}
+IMAGE = SimulatorImage("billplane:1", "IfNotPresent")
+
+
+@st.composite
+def providers(draw):
+    """A provider as somebody may have written it, at any generation."""
+    on = draw(st.booleans())
+    spec = {"simulator": {"enabled": on, "accounts": draw(st.integers(1, 50))}}
+    if not on:
+        spec["connection"] = {"json": {"baseURL": "https://gas.example"}}
+    parsed = validate_spec("UtilityProvider", PROVIDER | spec)
+    key = Key("default", "UtilityProvider", draw(st.sampled_from(["north", "n" * 63])))
+    return Desired(
+        key, "uid-1", parsed, spec_hash(parsed),
+        generation=draw(st.integers(1, 9)), simulator=draw(st.sampled_from([IMAGE, None])),
+    )  # fmt: skip
+
+
+@st.composite
+def provider_actuals(draw, wanted):
+    """Whatever may be found: children left over, missing or edited, another spec applied."""
+    children = {}
+    for document in simulator.documents(replace(wanted, simulator=IMAGE)):
+        name = (document["kind"], document["metadata"]["name"])
+        match draw(st.sampled_from(["missing", "same", "edited", "defaulted"])):
+            case "same":
+                children[name] = document
+            case "edited":
+                children[name] = document | {"spec": {}}
+            case "defaulted":
+                added = {"clusterIP": "10.0.0.1"}
+                children[name] = document | {"spec": document["spec"] | added, "status": {}}
+    if draw(st.booleans()):
+        children["Deployment", "simulator-of-another-time"] = {"spec": {}}
+    if draw(st.booleans()):
+        return Actual(children=children)
+    applied = Applied(
+        "up_1",
+        draw(st.integers(1, 9)),
+        draw(st.integers(0, 3)),
+        draw(st.sampled_from([wanted.spec_hash, "0" * 64])),
+        draw(st.sampled_from(["", simulator.endpoint_of(wanted)])),
+    )
+    return Actual(applied, {"probeDue": draw(st.booleans())}, children)
+
+
+@given(st.data())
+def test_a_providers_plan_ends_where_children_and_registration_are_as_asked(data):
+    wanted = data.draw(providers())
+    rules, actual = RULES["UtilityProvider"], data.draw(provider_actuals(wanted))
+    for action in rules.plan(wanted, actual):
+        match action:
+            case EnsureChild(document):
+                name = (document["kind"], document["metadata"]["name"])
+                assert not matches(document, actual.children.get(name))
+                actual = replace(actual, children={**actual.children, name: document})
+            case DeleteChild(name):
+                left = {key: item for key, item in actual.children.items() if key != name}
+                actual = replace(actual, children=left)
+            case Apply(generation, endpoint):
+                assert generation == wanted.generation
+                applied = Applied("up_1", generation, 1, wanted.spec_hash, endpoint)
+                actual = replace(actual, applied=applied, details={})
+            case Probe():
+                actual = replace(actual, details={})
+    assert rules.plan(wanted, replace(actual, details={})) == []
+    running = {kind for kind, _ in actual.children}
+    asked = wanted.simulator is not None and wanted.spec.simulator.enabled
+    assert running == ({"Deployment", "Service", "NetworkPolicy"} if asked else set())
+    assert all(len(name) <= 63 for _, name in actual.children)
+
+
+@given(st.data())
+def test_a_generation_of_the_api_server_is_applied_as_it_is(data):
+    wanted = replace(desired(data.draw(KINDS)), generation=data.draw(st.integers(1, 50)))
+    actual = data.draw(actuals(wanted))
+    generations = [
+        action.generation
+        for action in RULES[wanted.key.kind].plan(wanted, actual)
+        if isinstance(action, Apply)
+    ]
+    current = actual.applied is not None and (
+        (actual.applied.generation, actual.applied.spec_hash)
+        == (wanted.generation, wanted.spec_hash)
+    )
+    assert generations == ([] if current else [wanted.generation])
+
+
+def test_an_approved_version_that_somebody_damaged_is_mended_without_asking_again():
+    rollout = {"requireApproval": True, "applyTo": "All"}
+    wanted = replace(desired("BillingPlan", rollout=rollout), generation=4)
+    damaged = Actual(Applied("id_1", 4, 0, ""))
+    assert RULES["BillingPlan"].plan(wanted, damaged) == [Apply(4)]
+    assert RULES["BillingPlan"].plan(wanted, Actual(Applied("id_1", 3, 0, "0" * 64))) == []
+
+
+def test_a_missing_secret_is_told_by_every_condition_that_depends_on_it():
+    spec = validate_spec(
+        "UtilityProvider", PROVIDER | {"connection": {"json": {"baseURL": "https://gas.example"}}}
+    )
+    key = Key("default", "UtilityProvider", "gas")
+    wanted = Desired(key, "u", spec, spec_hash(spec), secrets_missing=["Secret gas"])
+    actual = Actual(Applied("up_1", 1, 0, wanted.spec_hash))
+    found = {item.type: item for item in RULES["UtilityProvider"].conditions(wanted, actual)}
+    assert found["Ready"].reason == found["CredentialsValid"].reason == "SecretMissing"
+    assert found["Registered"].status == "True"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found", "same"),
+    [
+        ({"a": 1}, {"a": 1, "b": 2}, True),
+        ({"a": [1]}, {"a": [1, 2]}, False),
+        ({"a": []}, {}, True),
+        ({"a": {}}, {}, False),
+        ({"a": {"b": 1}}, {"a": {"b": 2}}, False),
+        ({"a": [{"b": 1}]}, {"a": [{"b": 1, "c": 2}]}, True),
+        ({"a": 1}, None, False),
+    ],
+)
+def test_what_others_added_is_no_difference_but_in_lists(wanted, found, same):
+    assert matches(wanted, found) is same

@@ -205,7 +205,9 @@ async def apply(
     wanted = spec_hash(spec)
     if application.spec_hash and application.spec_hash != wanted:
         raise SpecHashDiffers(f"the hash of this spec is {wanted}", field="spec_hash")
-    row = await by_uid(tx, table, application.uid) or await _take_over(tx, table, application)
+    row = await row_for(tx, table, application)
+    if row is not None and row.uid != application.uid:
+        _take_over(row, application)
     if row is None:
         row = _new(
             table,
@@ -245,16 +247,17 @@ async def apply(
     return row, spec, changed
 
 
-async def _take_over(
-    tx: Transaction, table: type[Row], application: Application
-) -> Row | None:
-    """Give a row in use a new owner: its resource made anew, or one that adopts an api object.
+async def row_for(tx: ReadTransaction, table: type[Row], application: Application) -> Row | None:
+    """Return the row that an application is for: its own, or one in use that it takes over.
 
-    A resource of the same namespace and name with another uid is gone: a cluster has one of each
-    name. Its generations are counted anew, its epochs are not.
+    A resource takes over what ran under its namespace and name, since a cluster has one of each
+    and so the older is gone; and what the API made under its name, if it adopts.
 
     Raises: StaleGeneration.
     """
+    own = await by_uid(tx, table, application.uid)
+    if own is not None:
+        return own
     query: Select[Any] = select(table).where(
         table.name == application.name, table.removed_at.is_(None)
     )
@@ -269,9 +272,13 @@ async def _take_over(
             f"epoch {row.epoch} is newer",
             metadata={"generation": row.generation, "epoch": row.epoch},
         )
+    return row
+
+
+def _take_over(row: AppliedColumns, application: Application) -> None:
+    """Make a row the resource's own: generations are counted anew, epochs are not."""
     row.origin, row.uid, row.namespace = RESOURCE, application.uid, application.namespace
     row.generation = min(row.generation, application.generation)
-    return row
 
 
 def refuse_immutable(kind: str, row: AppliedColumns, spec: Spec) -> None:

@@ -52,7 +52,7 @@ async def apply_plan(tx: Transaction, application: Application) -> PlanView:
     tx.require_internal()
     spec = applied.read_spec_json(KIND, application.spec_json)
     await repository.lock_applied(tx, application.uid)
-    held = await applied.by_uid(tx, PlanRow, application.uid)
+    held = await applied.row_for(tx, PlanRow, application)
     await _refuse_second_default(tx, spec, held)
     row, spec, _ = await applied.apply(tx, KIND, PlanRow, application, "plan", dict)
     return await _settle(tx, row, spec)
