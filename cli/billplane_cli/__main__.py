@@ -17,6 +17,7 @@ from billplane_cli.commands import (
     invoice,
     platform,
     quote,
+    reactions,
     resources,
     subscription,
     usage,
@@ -44,6 +45,7 @@ for group in (
     billing,
     invoice,
     quote,
+    reactions,
 ):
     group.add_to(app)
 

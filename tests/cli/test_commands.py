@@ -18,7 +18,7 @@ from billplane_cli.__main__ import app
 from billplane_cli.exit_codes import MEANINGS, ExitCode
 from billplane_cli.output import format_money
 
-from tests.cli.conftest import Platform, Reply, Run
+from tests.cli.conftest import Platform, Reply, Run, problem
 
 CUSTOMER = {
     "id": "cus_1",
@@ -226,6 +226,21 @@ def test_an_invoice_is_shown_with_its_lines_and_filters_reach_the_server(
     assert "Platform fee" in shown
     run("invoice", "list", "--state", "past_due", "--limit", "7")
     assert platform.requests[-1].query == {"state": "past_due", "limit": "7"}
+
+
+def test_reactions_that_failed_are_listed_and_done_again(platform: Platform, run: Run) -> None:
+    letters = [{"id": "dlq_1", "reaction": "audit_log"}, {"id": "dlq_2", "reaction": "mirror"}]
+    platform.on("GET", "/v1/dead_letters", Reply(200, {"data": letters, "next_cursor": None}))
+    platform.on("POST", "/v1/dead_letters/dlq_1:replay", Reply(200, letters[0]))
+    platform.on("POST", "/v1/dead_letters/dlq_2:replay", problem(409, "REPLAY_FAILED"))
+    assert "audit_log" in run("reactions", "list", "--failed").out
+    assert run("reactions", "replay", "dlq_1", "-o", "json").json[0]["id"] == "dlq_1"
+    result = run("reactions", "replay", "--all")
+    assert result.code == ExitCode.FAILED
+    assert "dlq_1" in result.out
+    assert "1 failed again" in result.err
+    assert run("reactions", "replay").code == ExitCode.USAGE
+    assert run("reactions", "replay", "dlq_1", "--all").code == ExitCode.USAGE
 
 
 def test_a_pdf_goes_into_a_file_or_a_pipe(platform: Platform, run: Run, tmp_path: Path) -> None:
