@@ -80,7 +80,7 @@
 - {name: BILLPLANE_OPERATOR_SERVICES_ADDRESS, value: "dns:///{service}-peers:50051"}
 - {name: BILLPLANE_OPERATOR_DEFAULT_TENANT, value: {{ .Values.defaultTenant }}}
 {{- with .Values.operator.watchNamespaces }}
-- {name: BILLPLANE_OPERATOR_NAMESPACES, value: {{ join "," . }}}
+- {name: BILLPLANE_OPERATOR_NAMESPACES, value: {{ join "," . | quote }}}
 {{- end }}
 {{- end -}}
 
