@@ -163,10 +163,13 @@ class FakeApi:
             gone = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
             await send(response, "ERROR", gone)
             return
+        place = 0
         while True:
             if self.silent:
                 await asyncio.sleep(3600)
-            for at, event, document in list(self.store.events):
+            place = min(place, len(self.store.events))
+            news, place = self.store.events[place:], len(self.store.events)
+            for at, event, document in news:
                 if at <= version:
                     continue
                 version = at
