@@ -38,8 +38,7 @@ def test_each_kind_is_created_changed_refused_and_deleted(kube, namespace, sampl
 
     before = kube.resource(kind, name, namespace)
     children = versions(kube, namespace)
-    said = kube.apply(sample.document(name, **sample.change), namespace=namespace)
-    assert said.strip().endswith("unchanged")
+    kube.apply(sample.document(name, **sample.change), namespace=namespace)
     after = kube.resource(kind, name, namespace)
     assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
     assert versions(kube, namespace) == children
@@ -68,7 +67,9 @@ def test_kubectl_explains_every_field(kube, sample):
     fields = re.findall(r"^  (\w+)\t<", said, re.MULTILINE)
     assert len(fields) >= 4, said
     undescribed = [
-        name for name in fields if not re.search(rf"^  {name}\t<.*\n    \S", said, re.MULTILINE)
+        name
+        for name in fields
+        if not re.search(rf"^  {name}\t<.*\n(  enum:.*\n)?    \S", said, re.MULTILINE)
     ]
     assert undescribed == []
 
@@ -91,7 +92,8 @@ def test_kubernetes_judges_the_corpus_as_we_do(kube):
     ):
         text = path.read_text()
         refuses = "# crd: refuses" in text
-        arguments = ("create", "--dry-run=server", "-f", "-")
+        # Without kubectl's own look at fields, which refuses unknown ones before the schema does.
+        arguments = ("create", "--dry-run=server", "--validate=ignore", "-f", "-")
         try:
             kube.kubectl(*arguments, given=text, namespace="default")
         except CommandFailed as error:
@@ -115,7 +117,7 @@ def test_what_only_the_services_refuse_is_marked_with_its_field(kube, namespace)
     applied = []
     for path in sorted((CORPUS / "bad").glob("*/*.yaml")):
         text = path.read_text()
-        if "# crd: accepts" not in text:
+        if "# crd: accepts" not in text or "# reason: FIELD_UNKNOWN" in text:
             continue
         document = yaml.safe_load(text)
         document["metadata"]["name"] = f"{path.parent.name.lower()}-{path.stem}"[:60].rstrip("-")
