@@ -5,9 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export PYTHONDONTWRITEBYTECODE :=
+# True while containers of compose.yaml run.
+COMPOSED = docker compose ls --quiet 2>/dev/null | grep -qx billplane
 
 .DEFAULT_GOAL := help
-.PHONY: help up down status test soak check bench protos lock clean install develop judges run logs format cluster-up cluster-down e2e e2e-full
+.PHONY: help up down restart up_build docker-up build status test soak check bench protos lock clean install develop judges run logs format cluster-up cluster-down e2e e2e-full
 
 help: ## print this help
 	@awk -F':.*## ' '/^[a-z0-9_-]+:.*## /{printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,14 +17,28 @@ help: ## print this help
 up: install ## install, start the laptop platform, bill January of the airport example, leave it running
 	@$(BIN)/python examples/airport/run.py
 
-down: ## stop the laptop platform
-	@$(BIN)/billplane down
+down: ## stop what runs: compose's containers, or else the laptop platform
+	@if $(COMPOSED); then docker compose down; else $(BIN)/billplane down; fi
 
 status: ## say what runs
 	@$(BIN)/billplane status
 
-logs: ## follow the platform's log
-	@tail -n 50 -F "$$($(BIN)/python -c 'from billplane.laptop.home import default_home; print(default_home())')/logs/platform.log"
+logs: ## follow the log of what runs
+	@if $(COMPOSED); then docker compose logs --follow --tail 50; else tail -n 50 -F "$$($(BIN)/python -c 'from billplane.laptop.home import default_home; print(default_home())')/logs/platform.log"; fi
+
+restart: ## start what runs anew
+	@if $(COMPOSED); then docker compose restart; else $(BIN)/billplane down && $(BIN)/billplane up; fi
+
+up_build: install ## build the image and start everything in containers by docker compose
+	@$(BIN)/python tools/compose.py --credentials
+	@docker compose up --build --detach --wait
+
+docker-up: install ## start the containers as they were built
+	@$(BIN)/python tools/compose.py --credentials
+	@docker compose up --detach --wait
+
+build: ## build the image
+	@docker build -t billplane .
 
 run: install ## host one or more services in the foreground: make run SERVICE="tax identity"
 	@$(BIN)/python -m billplane run $(SERVICE)
@@ -58,6 +74,7 @@ check: develop ## format, lint, types, import contracts, protos: everything but 
 	@$(BIN)/python tools/routes.py --check
 	@$(BIN)/python tools/reference.py --check
 	@$(BIN)/python tools/chart.py --check
+	@$(BIN)/python tools/compose.py --check
 
 format: develop ## format and mend what can be mended
 	@$(BIN)/ruff format .
@@ -71,6 +88,7 @@ protos: develop ## generate Python from protos/, and the gateway's routes from t
 	@$(BIN)/python tools/routes.py
 	@$(BIN)/python tools/reference.py
 	@$(BIN)/python tools/chart.py
+	@$(BIN)/python tools/compose.py
 
 lock: ## rewrite the lock files from pyproject.toml
 	@tools/lock.sh
