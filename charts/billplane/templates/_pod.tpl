@@ -21,6 +21,9 @@
 {{- end }}
 {{ include "billplane.secretEnv" (dict "name" "BILLPLANE_ADMIN_KEY" "secret" $people "key" "admin-key" "optional" true) }}
 - {name: BILLPLANE_STOP_GRACE_SECONDS, value: "25"}
+{{- if and (has "gateway" .services) $root.Values.gateway.demoTenant }}
+- {name: BILLPLANE_GATEWAY_DEMO_TENANT, value: {{ $root.Values.gateway.demoTenant }}}
+{{- end }}
 {{- range $name := .services }}
 {{- $service := get $root.Values.services $name }}
 {{- with $service.databaseUrlSecret }}
