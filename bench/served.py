@@ -10,9 +10,13 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from functools import lru_cache
 from typing import Any
 
 import aiohttp
+import asyncpg
 import uvloop
 from billplane import catalog
 from billplane.chassis import logging
@@ -35,6 +39,18 @@ BEHIND = ("/reference/behind", "/reference/open")
 READY_SECONDS = 60
 # No limit turns a request of a benchmark away.
 UNLIMITED = "100000000"
+# What the estimate's plan charges, in both designs: quantities up to a bound at a price.
+CHARGED_METERS = 100
+TIERS = (
+    (Decimal(1000), Decimal("0.02")),
+    (Decimal(5000), Decimal("0.015")),
+    (None, Decimal("0.01")),
+)
+_SUMS = """
+SELECT event_type, sum((data ->> 'quantity')::numeric) AS quantity FROM metering.usage_events
+WHERE tenant_id = $1 AND livemode = false AND subject = $2 AND event_type LIKE 'bench-%'
+  AND event_at >= $3 AND event_at < $4 GROUP BY event_type
+"""
 
 
 class Usage(BaseModel):
@@ -43,6 +59,28 @@ class Usage(BaseModel):
     customer_id: str
     resource_type: str
     quantity: float
+
+
+@lru_cache(maxsize=1)
+def _pool() -> "asyncio.Task[Any]":
+    url = os.environ["BILLPLANE_ADMIN_DATABASE_URL"]
+    return asyncio.ensure_future(asyncpg.create_pool(url, min_size=5, max_size=10))
+
+
+async def database() -> Any:
+    """Return the references' own connections to the same database."""
+    return await _pool()
+
+
+def amount_minor(quantity: Decimal) -> int:
+    """Price a quantity by tiers, rounded once."""
+    amount, reached = Decimal(0), Decimal(0)
+    for up_to, price in TIERS:
+        bound = quantity if up_to is None else min(quantity, up_to)
+        if bound > reached:
+            amount += (bound - reached) * price
+            reached = bound
+    return int((amount * 100).quantize(Decimal(1), ROUND_HALF_UP))
 
 
 def references(redis: "Redis") -> FastAPI:
@@ -66,6 +104,20 @@ def references(redis: "Redis") -> FastAPI:
     async def record(usage: Usage) -> dict[str, str]:
         await redis.incrbyfloat(f"usage:{usage.customer_id}:{usage.resource_type}", usage.quantity)
         return {"status": "accepted"}
+
+    @app.get("/reference/estimate/{customer_id}")
+    async def estimate(customer_id: str) -> dict[str, Any]:
+        now = datetime.now(UTC)
+        starts_at = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        async with (await database()).acquire() as connection:
+            rows = await connection.fetch(_SUMS, TENANT, customer_id, starts_at, now)
+        lines = [
+            {"resource_type": row["event_type"], "quantity": str(row["quantity"])}
+            | {"amount_minor": amount_minor(row["quantity"])}
+            for row in rows
+        ]
+        total = sum(line["amount_minor"] for line in lines)
+        return {"customer_id": customer_id, "lines": lines, "total_minor": total}
 
     @app.get("/reference/limited")
     async def limited(tenant: str = Depends(key_and_limit)) -> dict[str, str]:

@@ -10,7 +10,7 @@ from billplane.metering.invariants import records_equal_events
 from billplane.metering.jobs import jobs
 from billplane.metering.rest import rest
 from billplane.metering.rpc import rpc
-from billplane.metering.service.estimate import Plans
+from billplane.metering.service.estimate import Estimates
 from billplane.metering.service.flush import Flusher
 from billplane.metering.service.intake import Intake
 from billplane.metering.settings import MeteringSettings
@@ -27,7 +27,7 @@ class State:
     def __init__(self, runtime: Runtime) -> None:
         self.intake = Intake(runtime)
         self.flusher = Flusher(runtime, self.intake)
-        self.plans = Plans()
+        self.estimates = Estimates(runtime, self.flusher)
 
     async def close(self) -> None:
         """Leave nothing that was acknowledged to the next start."""
@@ -61,6 +61,6 @@ app = ServiceApp(
     asgi=routes,
     start=start_metering,
     finders=["unknown_subjects"],
-    batch_writers=["prepare_incoming", "store_incoming"],
+    batch_writers=["prepare_incoming", "store_incoming", "note_changes"],
     extra={"openapi": OPENAPI},
 )

@@ -19,10 +19,22 @@ async def current_period(call: Call, customer_id: str) -> subscription_pb2.GetCu
     return await call.ask(stub.GetCurrentPeriod, request)
 
 
+async def default_plan(call: Call) -> tuple[str, int] | None:
+    """Return id and newest version of the tenant's default plan; None without one."""
+    stub = pricing_pb2_grpc.PricingServiceStub(call.runtime.channels.get("pricing"))
+    try:
+        answer = await call.ask(stub.GetPlan, pricing_pb2.GetPlanRequest(without_spec=True))
+    except BillplaneError as error:
+        if error.kind is Kind.NOT_FOUND:
+            return None
+        raise
+    return answer.plan.id, answer.plan.version
+
+
 async def plan(
     call: Call, plan_id: str, version: int
 ) -> tuple[pricing_pb2.Plan, BillingPlanSpec] | None:
-    """Return a version of a plan, the tenant's default one for an empty id; None without one."""
+    """Return a version of a plan; None without one."""
     stub = pricing_pb2_grpc.PricingServiceStub(call.runtime.channels.get("pricing"))
     request = pricing_pb2.GetPlanRequest(id=plan_id, version=version)
     try:

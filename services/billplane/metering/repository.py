@@ -55,7 +55,9 @@ async def store_rows(session: AsyncSession, rows: Sequence[bytes]) -> int:
     source = BytesIO(b"\n".join(rows))
     try:
         await driver.copy_to_table("incoming_usage", source=source, format="text")
-        return int(await session.scalar(text("SELECT metering.store_incoming()")) or 0)
+        stored = int(await session.scalar(text("SELECT metering.store_incoming()")) or 0)
+        await session.execute(text("SELECT metering.note_changes()"))
+        return stored
     except (PostgresError, DBAPIError) as error:
         cause: Any = getattr(error, "orig", error)
         state = str(getattr(cause, "sqlstate", "") or "")
@@ -292,6 +294,22 @@ async def totals(
         },
     )
     return found.all()
+
+
+async def usage_mark(tx: ReadTransaction, subjects: Sequence[str]) -> tuple[Any, ...]:
+    """Return what differs whenever usage of these subjects may: their changes, and the meters."""
+    row = (
+        await tx.session.execute(
+            text(
+                "SELECT (SELECT sum(changes) FROM metering.usage_subjects"
+                " WHERE livemode = :livemode AND subject = ANY (:subjects)),"
+                " (SELECT md5(string_agg(id || ' ' || name || ' ' || version, ',' ORDER BY id))"
+                " FROM metering.meters WHERE removed_at IS NULL)"
+            ),
+            {"livemode": tx.livemode, "subjects": list(subjects)},
+        )
+    ).one()
+    return tuple(row)
 
 
 async def unknown_subjects(tx: ReadTransaction, limit: int) -> Sequence[UsageSubjectRow]:

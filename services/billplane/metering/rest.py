@@ -11,7 +11,8 @@ from billplane.chassis.fields import Instant
 from billplane.chassis.rest import PageQuery, Reader, Steps, Writer, listing, router
 from billplane.metering import schemas
 from billplane.metering.models import MeterRow
-from billplane.metering.service import estimate, meters, usage
+from billplane.metering.service import meters, usage
+from billplane.metering.service.estimate import Estimates
 
 rest = router(tags=["metering"])
 Text = Annotated[str, Parameter(max_length=255)]
@@ -134,8 +135,8 @@ async def list_conflicts(call: Steps, page: PageQuery) -> schemas.ConflictList:
 @rest.get("/api/v1/billing/{customer_id}")
 async def get_estimate(customer_id: str, call: Steps) -> schemas.Estimate:
     """Return what the customer's open period would cost if it ended now."""
-    state = call.runtime.state
-    found = await estimate.estimate(call, state.flusher, state.plans, customer_id)
+    estimates: Estimates = call.runtime.state.estimates
+    found = await estimates.find(call, customer_id)
     return schemas.Estimate(
         customer_id=found.customer_id,
         currency_code=found.currency_code,

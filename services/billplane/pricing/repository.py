@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select, text
+from sqlalchemy import Row, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from billplane.chassis.database import ReadTransaction, Transaction
@@ -26,6 +26,15 @@ async def default_plan(tx: ReadTransaction) -> PlanRow | None:
     is_default = text("plans.spec @> '{\"default\": true}'")
     query = select(PlanRow).where(PlanRow.removed_at.is_(None), is_default)
     return (await tx.session.scalars(query)).one_or_none()
+
+
+async def default_plan_name(tx: ReadTransaction) -> Row[str, str, int] | None:
+    """Return id, name and newest version of the plan in use that says it is the default."""
+    is_default = text("plans.spec @> '{\"default\": true}'")
+    query = select(PlanRow.id, PlanRow.name, PlanRow.version).where(
+        PlanRow.removed_at.is_(None), is_default
+    )
+    return (await tx.session.execute(query)).one_or_none()
 
 
 async def archived_plan(tx: ReadTransaction, name: str) -> PlanRow | None:

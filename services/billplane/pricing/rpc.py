@@ -89,6 +89,9 @@ async def ArchivePlan(tx: Transaction, request: pb.ArchivePlanRequest) -> pb.Arc
 @rpc.read
 async def GetPlan(tx: ReadTransaction, request: pb.GetPlanRequest) -> pb.GetPlanResponse:
     """Return one version of a plan."""
+    if request.without_spec:
+        named = await plans.name_plan(tx, request.id, request.version)
+        return pb.GetPlanResponse(plan=pb.Plan(id=named.id, name=named.name, version=named.version))
     return pb.GetPlanResponse(plan=_plan(await plans.get_plan(tx, request.id, request.version)))
 
 

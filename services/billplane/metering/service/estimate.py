@@ -1,19 +1,24 @@
 """The estimate: what a customer's open period would cost if it ended now."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import Any
 
+from billplane.chassis.auth import service_principal
 from billplane.chassis.call import Call
 from billplane.chassis.database import ReadTransaction
 from billplane.chassis.rpc import to_timestamp
+from billplane.chassis.runtime import Runtime
 from billplane.metering import peers, repository
 from billplane.metering.domain import Meter
 from billplane.metering.errors import MeterNotFound, PlanNotFound
 from billplane.metering.service.flush import Flusher
 from billplane.metering.service.meters import meters_by_name
+from billplane.metering.service.sharing import Shared
 from billplane.metering.service.usage import Query, UsageRow, query_meter, whole_hours
 from billplane.protos.pricing.v1 import pricing_pb2
 from billplane.protos.subscription.v1 import subscription_pb2
@@ -22,6 +27,7 @@ from billplane.resources.intervals import calendar_period
 from billplane.resources.usage_windows import UsageQuery, Window, usage_queries
 
 PLANS_MAX = 1_000
+CUSTOMERS_MAX = 2_000
 ZERO = Decimal(0)
 
 
@@ -59,6 +65,15 @@ class _Plan:
     spec: BillingPlanSpec
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Whose estimate it is."""
+
+    tenant_id: str
+    livemode: bool
+    customer_id: str
+
+
 class Plans:
     """The versions of plans that this process has asked for."""
 
@@ -67,8 +82,13 @@ class Plans:
 
     async def find(self, call: Call, plan_id: str, version: int) -> _Plan | None:
         """Return a version of a plan, or the tenant's default one as it is now."""
+        if not plan_id:
+            named = await peers.default_plan(call)
+            if named is None:
+                return None
+            plan_id, version = named
         key = (call.principal.tenant_id, plan_id, version)
-        held = self._held.get(key) if plan_id and version else None
+        held = self._held.get(key)
         if held is not None:
             return held
         found = await peers.plan(call, plan_id, version)
@@ -82,51 +102,102 @@ class Plans:
         return plan
 
 
-async def estimate(call: Call, flusher: Flusher, plans: Plans, customer_id: str) -> Estimate:
-    """Price everything acknowledged so far on the customer's plan, or on the tenant's default.
+class Estimates:
+    """Makes estimates; one that nothing has changed since is not worked out again.
 
-    Raises: PlanNotFound, MeterNotFound, StoreUnavailable, ScopeMissing, what pricing refuses.
+    Askers of the same moment share one run, which began after each of them asked: so it has
+    everything that was acknowledged before.
     """
-    call.principal.require("billing:read")
-    period, _ = await asyncio.gather(peers.current_period(call, customer_id), flusher.flush())
-    plan = await plans.find(call, period.plan_id, period.plan_version)
-    if plan is None:
-        raise PlanNotFound(
-            f"{customer_id} is on no plan, and no plan of this tenant has `default: true`"
+
+    def __init__(self, runtime: Runtime, flusher: Flusher) -> None:
+        self._runtime = runtime
+        self._flusher = flusher
+        self._plans = Plans()
+        self._runs: OrderedDict[_Asked, Shared[Estimate]] = OrderedDict()
+        self._made: OrderedDict[_Asked, tuple[tuple[Any, ...], Estimate]] = OrderedDict()
+
+    async def find(self, call: Call, customer_id: str) -> Estimate:
+        """Price everything acknowledged so far on the customer's plan, or the tenant's default.
+
+        Raises: PlanNotFound, MeterNotFound, StoreUnavailable, ScopeMissing, what pricing refuses.
+        """
+        call.principal.require("billing:read")
+        asked = _Asked(call.principal.tenant_id, call.principal.livemode, customer_id)
+        run = self._runs.get(asked)
+        if run is None:
+            run = self._runs[asked] = Shared(lambda: self._make(asked))
+            if len(self._runs) > CUSTOMERS_MAX:
+                self._runs.popitem(last=False)
+        return await run()
+
+    async def _make(self, asked: _Asked) -> Estimate:
+        own = service_principal(self._runtime.name, asked.tenant_id, asked.livemode)
+        call = Call(self._runtime, own)
+        period, _ = await asyncio.gather(
+            peers.current_period(call, asked.customer_id), self._flusher.flush()
         )
-    now = period.now.ToDatetime(tzinfo=UTC)
-    bounds = _bounds(period, plan.spec, now)
-    subjects = [name for name in (period.customer_id, period.external_id) if name]
-    if customer_id not in subjects:
-        subjects.append(customer_id)
-    queries = usage_queries(plan.spec, starts_at=bounds[0], ends_at=bounds[1])
-    async with call.reading() as tx:
-        meters = await _meters(tx, queries)
-        rows = await _usage(tx, queries, meters, subjects, bounds)
-        calculated_at = tx.now
+        plan = await self._plans.find(call, period.plan_id, period.plan_version)
+        if plan is None:
+            raise PlanNotFound(
+                f"{asked.customer_id} is on no plan, and no plan of this tenant has `default: true`"
+            )
+        now = period.now.ToDatetime(tzinfo=UTC)
+        bounds = _bounds(period, plan.spec, now)
+        subjects = [name for name in (period.customer_id, period.external_id) if name]
+        if asked.customer_id not in subjects:
+            subjects.append(asked.customer_id)
+        async with call.reading() as tx:
+            # Looked at first: usage that comes meanwhile makes the next mark another one.
+            mark = await repository.usage_mark(tx, subjects)
+            follows_from = (plan.id, plan.version, bounds, tuple(subjects), mark)
+            made = self._made.get(asked)
+            if made is not None and made[0] == follows_from:
+                return replace(made[1], calculated_at=tx.now)
+            queries = usage_queries(plan.spec, starts_at=bounds[0], ends_at=bounds[1])
+            meters = await _meters(tx, queries)
+            rows = await _usage(tx, queries, meters, subjects, bounds)
+            calculated_at = tx.now
+        rated = await _rated(call, plan, bounds, queries, rows, now)
+        types = {query.charge: meters[query.meter].event_type for query in queries}
+        estimate = Estimate(
+            customer_id=asked.customer_id,
+            currency_code=rated.currency_code,
+            starts_at=bounds[0],
+            ends_at=bounds[1],
+            plan_id=plan.id,
+            plan_version=plan.version,
+            lines=[
+                EstimateLine(
+                    types.get(line.charge, line.charge),
+                    line.quantity,
+                    line.description,
+                    line.amount_minor,
+                )
+                for line in rated.lines
+            ],
+            subtotal_minor=rated.subtotal_minor,
+            calculated_at=calculated_at,
+        )
+        self._made[asked] = (follows_from, estimate)
+        self._made.move_to_end(asked)
+        if len(self._made) > CUSTOMERS_MAX:
+            self._made.popitem(last=False)
+        return estimate
+
+
+async def _rated(
+    call: Call,
+    plan: _Plan,
+    bounds: Sequence[datetime],
+    queries: Sequence[UsageQuery],
+    rows: Sequence[Sequence[UsageRow]],
+    now: datetime,
+) -> pricing_pb2.RatePeriodResponse:
     usage = [
         pricing_pb2.ChargeUsage(charge=query.charge, rows=[_row(row) for row in found])
         for query, found in zip(queries, rows, strict=True)
     ]
-    rated = await peers.rated(call, plan.id, plan.version, bounds, usage, now)
-    types = {query.charge: meters[query.meter].event_type for query in queries}
-    lines = [
-        EstimateLine(
-            types.get(line.charge, line.charge), line.quantity, line.description, line.amount_minor
-        )
-        for line in rated.lines
-    ]
-    return Estimate(
-        customer_id=customer_id,
-        currency_code=rated.currency_code,
-        starts_at=bounds[0],
-        ends_at=bounds[1],
-        plan_id=plan.id,
-        plan_version=plan.version,
-        lines=lines,
-        subtotal_minor=rated.subtotal_minor,
-        calculated_at=calculated_at,
-    )
+    return await peers.rated(call, plan.id, plan.version, bounds, usage, now)
 
 
 async def _meters(tx: ReadTransaction, queries: Sequence[UsageQuery]) -> dict[str, Meter]:

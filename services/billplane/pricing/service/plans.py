@@ -26,7 +26,17 @@ from billplane.resources import BillingPlanSpec, SpecError, spec_hash
 from billplane.resources.common import NAME_PATTERN
 
 KIND = "BillingPlan"
+NO_DEFAULT = "no plan is the default: none has `default: true`"
 _NAME = re.compile(NAME_PATTERN)
+
+
+@dataclass(frozen=True, slots=True)
+class PlanName:
+    """Which version of which plan."""
+
+    id: str
+    name: str
+    version: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +152,21 @@ async def get_plan(tx: ReadTransaction, plan: str, version: int = 0) -> PlanView
     return await _view(tx, await _find(tx, plan), version)
 
 
+async def name_plan(tx: ReadTransaction, plan: str, version: int = 0) -> PlanName:
+    """Tell which version of a plan is meant, as `get_plan` does, without its spec.
+
+    Raises: PlanNotFound, PlanVersionNotFound, ScopeMissing.
+    """
+    tx.authorize("plans:read")
+    if plan or version:
+        found = await get_plan(tx, plan, version)
+        return PlanName(found.row.id, found.row.name, found.version.version)
+    row = await repository.default_plan_name(tx)
+    if row is None:
+        raise PlanNotFound(NO_DEFAULT)
+    return PlanName(row.id, row.name, row.version)
+
+
 async def list_plans(
     tx: ReadTransaction, page: Page, origin: str | None = None
 ) -> tuple[list[PlanView], str | None]:
@@ -201,7 +226,7 @@ async def _find(tx: ReadTransaction, plan: str) -> PlanRow:
     if not plan:
         row = await repository.default_plan(tx)
         if row is None:
-            raise PlanNotFound("no plan is the default: none has `default: true`")
+            raise PlanNotFound(NO_DEFAULT)
         return row
     row = await applied.by_id_or_name(tx, PlanRow, plan)
     row = row or await repository.archived_plan(tx, plan)
