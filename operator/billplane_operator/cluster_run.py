@@ -117,6 +117,7 @@ class Operator:
     async def _watch(self) -> Collection["asyncio.Task[Any]"]:
         """Start Kopf; return its tasks, whose end is ours."""
         namespaces = self._settings.namespaces
+        handlers.take_over_logs()
         # Kopf's own choice asks for the user's name, and a container's user may have none.
         identity: Any = self._lease.holder
         tasks = await kopf.spawn_tasks(

@@ -4,15 +4,35 @@ Kopf keeps the watches alive and tells each event; what becomes of it is decided
 Finalizers, status and back-off are ours, so Kopf writes nothing to any object.
 """
 
+import logging as standard_logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import kopf
+from billplane.chassis import logging
 
 from billplane_operator.cluster import CUSTOM, REQUEST_SECONDS, Document
 from billplane_operator.settings import OperatorSettings
 
+_log = logging.get("kopf")
+
 Tell = Callable[[Document, bool], Awaitable[None]]
+
+
+class Structured(standard_logging.Handler):
+    """Writes what Kopf logs as every other line is written."""
+
+    def emit(self, record: standard_logging.LogRecord) -> None:
+        """Write one line; a trace goes along where there is one."""
+        write = _log.error if record.levelno >= standard_logging.ERROR else _log.warning
+        write("watch", logger=record.name, message=record.getMessage(), exc_info=record.exc_info)
+
+
+def take_over_logs() -> None:
+    """Have warnings and errors of Kopf written by our logging."""
+    logger = standard_logging.getLogger("kopf")
+    logger.handlers = [Structured(level=standard_logging.WARNING)]
+    logger.propagate = False
 
 
 def registry(tell: Tell) -> kopf.OperatorRegistry:
