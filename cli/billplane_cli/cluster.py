@@ -142,10 +142,17 @@ class Cluster:
         return b64decode(secret["data"]["api-key"]).decode()
 
 
-def build(source: Source, image: str) -> None:
-    """Build the image from a clone."""
-    command = ["docker", "build", "--tag", image, "--build-arg", f"VERSION={source.version}"]
-    _tool(*command, str(source.root), seconds=BUILD_SECONDS)
+def build(source: Source) -> str:
+    """Build the image from a clone; return its name, whose tag tells its content.
+
+    Another content is another tag, so that pods are replaced and schemas migrated where they must
+    be, and only there.
+    """
+    command = ["docker", "build", "--quiet", "--build-arg", f"VERSION={source.version}"]
+    image_id = _tool(*command, str(source.root), seconds=BUILD_SECONDS).strip()
+    image = f"{RELEASE}:{source.version}-{image_id.removeprefix('sha256:')[:12]}"
+    _tool("docker", "tag", image_id, image)
+    return image
 
 
 def images_of(source: Source) -> list[str]:

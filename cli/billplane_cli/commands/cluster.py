@@ -20,10 +20,6 @@ SourceOption = Annotated[
     Path | None,
     typer.Option("--source", help="Clone to build and install from; default: this one."),
 ]
-TagOption = Annotated[
-    str | None,
-    typer.Option("--tag", help="Tag of the image; default: the project's version."),
-]
 _PODS = [
     Column("POD", "name"),
     Column("READY", "ready"),
@@ -42,7 +38,7 @@ def add_to(app: typer.Typer) -> None:
             "billplane cluster up\nbillplane cluster up --topology fleet\n"
             "billplane cluster up --node-image kindest/node:v1.34.4 --set rabbitmq.mode=external",
         ),
-        ("load", load, "billplane cluster load --tag work && kubectl rollout restart deployment"),
+        ("load", load, "billplane cluster load\nbillplane cluster up --tag 0.1.0-1a2b3c4d5e6f"),
         ("status", status, "billplane cluster status -o json"),
         ("forward", forward, "billplane cluster forward tax"),
         ("down", down, "billplane cluster down"),
@@ -69,22 +65,22 @@ def up(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="Value of the chart: key=value; repeatable.")
     ] = None,
-    tag: TagOption = None,
-    build: Annotated[bool, typer.Option(help="Build the image first.")] = True,
+    tag: Annotated[
+        str | None,
+        typer.Option("--tag", help="Install this tag of the image; default: build it now."),
+    ] = None,
     timeout: Annotated[int, typer.Option(help="Seconds to wait until all pods are ready.")] = 600,
     source: SourceOption = None,
 ) -> None:
     """Make a cluster, install the platform with its stores, and print its address and a key."""
-    clone, started = Source.find(source), time.monotonic()
-    here, image = Cluster(name), f"billplane:{tag or clone.version}"
+    clone, started, here = Source.find(source), time.monotonic(), Cluster(name)
     with session.output.working("Looking for docker, kind, kubectl and helm …") as say:
         cluster.require_tools()
         if not here.exists():
             say(f"Making the cluster {name} …")
             here.create(clone.root / "kind-config.yaml", node_image)
-        if build:
-            say(f"Building {image} …")
-            cluster.build(clone, image)
+        say("Building the image …")
+        image = f"{cluster.RELEASE}:{tag}" if tag else cluster.build(clone)
         here.load([image, *cluster.images_of(clone)], say)
         say(f"Installing ({topology}) and waiting until all pods are ready …")
         chosen = [
@@ -114,19 +110,13 @@ def up(
     )
 
 
-def load(
-    session: Session,
-    name: NameOption = "billplane",
-    tag: TagOption = None,
-    source: SourceOption = None,
-) -> None:
-    """Build the image anew and bring it into the cluster."""
+def load(session: Session, name: NameOption = "billplane", source: SourceOption = None) -> None:
+    """Build the image anew and bring it into the cluster; `up --tag` installs it."""
     clone = Source.find(source)
-    image = f"billplane:{tag or clone.version}"
-    with session.output.working(f"Building {image} …") as say:
-        cluster.build(clone, image)
+    with session.output.working("Building the image …") as say:
+        image = cluster.build(clone)
         Cluster(name).load([image], say)
-    session.output.show({"image": image})
+    session.output.show({"image": image, "tag": image.partition(":")[2]})
 
 
 def status(session: Session, name: NameOption = "billplane") -> None:
