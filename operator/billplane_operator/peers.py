@@ -104,8 +104,15 @@ class Peers:
         made = await self._call(stub.CreateTestKey, request, tenant)
         return made.key, made.key_id
 
-    async def list_applied(self, kind: str, namespace: str) -> dict[str, Applied]:
-        """Return what the kind's service runs of a namespace's resources, by uid.
+    def tenant_of(self, namespace: str) -> str:
+        """Return the tenant that a namespace is.
+
+        Raises: BillplaneError where it is not known yet.
+        """
+        return self._tenant_of(namespace)
+
+    async def list_applied(self, kind: str, tenant: str) -> dict[str, Applied]:
+        """Return what the kind's service runs of a tenant's resources, by uid.
 
         Raises: PeerError.
         """
@@ -114,16 +121,15 @@ class Peers:
         token = ""
         while True:
             request = api.messages.ListAppliedRequest(page_size=_PAGE, page_token=token)
-            page = await self._ask(self._stub(api).ListApplied, request, namespace)
+            page = await self._call(self._stub(api).ListApplied, request, tenant)
             for item in page.applied:
-                if item.namespace == namespace:
-                    found[item.uid] = Applied(
-                        item.id,
-                        item.generation,
-                        item.epoch,
-                        item.spec_hash,
-                        getattr(item, "endpoint", ""),
-                    )
+                found[item.uid] = Applied(
+                    item.id,
+                    item.generation,
+                    item.epoch,
+                    item.spec_hash,
+                    getattr(item, "endpoint", ""),
+                )
             token = page.next_page_token
             if not token:
                 return found

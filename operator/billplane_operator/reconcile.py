@@ -5,10 +5,11 @@ of a change cost nothing but time.
 """
 
 import asyncio
+import contextlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import rfc8785
 from billplane.chassis import logging
@@ -47,6 +48,7 @@ _AWAY: Final = frozenset({Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED})
 _AGAIN_EVERY: Final = 6
 _AGAIN_KINDS: Final = frozenset({"ExchangeRateFeed", "UtilityProvider"})
 
+_Place: TypeAlias = tuple[str, str]
 NewerEpoch = Callable[[int], Awaitable[None]]
 
 
@@ -73,8 +75,8 @@ class Reconciler:
             settings.backoff_max_seconds, retrying_max=max(1, settings.workers - 1)
         )
         self.progress = progress.Progress()
-        self._applied: dict[tuple[str, str], dict[str, Applied]] = {}
-        self._changes: Counter[tuple[str, str]] = Counter()
+        self._applied: dict[_Place, dict[str, Applied]] = {}
+        self._changes: Counter[_Place] = Counter()
         self._expected: dict[Key, tuple[str, str]] = {}
         self._probe_due: set[Key] = set()
         self._stopping = asyncio.Event()
@@ -263,7 +265,7 @@ class Reconciler:
         await self._port.clear(key)
 
     async def _list(self, key: Key) -> dict[str, Applied]:
-        place = (key.kind, key.namespace)
+        place = self._place(key)
         if place not in self._applied:
             found = await self._peers.list_applied(*place)
             # Who listed first may have applied something since.
@@ -271,7 +273,11 @@ class Reconciler:
         return self._applied[place]
 
     def _note_change(self, key: Key) -> None:
-        self._changes[key.kind, key.namespace] += 1
+        self._changes[self._place(key)] += 1
+
+    def _place(self, key: Key) -> _Place:
+        """Return where a resource's list is: one a kind and tenant, whatever the namespaces."""
+        return key.kind, self._peers.tenant_of(key.namespace)
 
     async def _compare_for_ever(self) -> None:
         turn = 0
@@ -298,23 +304,28 @@ class Reconciler:
                 await self.add(key)
         except BillplaneError as error:
             _log.warning("look_around_failed", error=error.reason)
-        places = {(key.kind, key.namespace) for key in self._expected}
-        await asyncio.gather(*(self._compare_place(*place) for place in places))
+        places: dict[_Place, list[Key]] = {}
+        for key in self._expected:
+            with contextlib.suppress(BillplaneError):  # a namespace that has gone
+                places.setdefault(self._place(key), []).append(key)
+        await asyncio.gather(*(self._compare_place(*item) for item in places.items()))
 
-    async def _compare_place(self, kind: str, namespace: str) -> None:
+    async def _compare_place(self, place: _Place, keys: Iterable[Key]) -> None:
+        kind, tenant = place
         if kind not in APPLIED_KINDS:
             return
-        changes = self._changes[kind, namespace]
+        changes = self._changes[place]
         try:
-            found = await self._peers.list_applied(kind, namespace)
+            found = await self._peers.list_applied(kind, tenant)
         except BillplaneError as error:
-            _log.warning("compare_failed", kind=kind, namespace=namespace, error=error.reason)
+            _log.warning("compare_failed", kind=kind, tenant=tenant, error=error.reason)
             return
-        if changes != self._changes[kind, namespace]:
+        if changes != self._changes[place]:
             return  # the list is older than what was done meanwhile
-        self._applied[kind, namespace] = found
-        for key, (uid, spec_hash) in list(self._expected.items()):
-            if (key.kind, key.namespace) != (kind, namespace):
+        self._applied[place] = found
+        for key in keys:
+            uid, spec_hash = self._expected.get(key, ("", ""))
+            if not uid:
                 continue
             applied = found.get(uid)
             if applied is None or applied.spec_hash != spec_hash:
