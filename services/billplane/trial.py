@@ -180,8 +180,7 @@ def _event(trial: Trial, meter: str, subject: str, number: int) -> dict[str, Any
 
 async def roles(trial: Trial) -> None:
     """No service's role may pass row security, see another's schema, or rows without a tenant."""
-    url = trial.settings.database_url.split("?")[0]
-    connection = await asyncpg.connect(url, timeout=20)
+    connection = await asyncpg.connect(trial.settings.database_url, timeout=20)
     owning = [name for name in catalog.SERVICES if has_history(name)]
     try:
         mighty = await connection.fetch(

@@ -24,12 +24,18 @@
 {{- if and (has "gateway" .services) $root.Values.gateway.demoTenant }}
 - {name: BILLPLANE_GATEWAY_DEMO_TENANT, value: {{ $root.Values.gateway.demoTenant }}}
 {{- end }}
+{{ include "billplane.databaseAuthority" $root }}
 {{- range $name := .services }}
 {{- $service := get $root.Values.services $name }}
 {{- with $service.databaseUrlSecret }}
 {{ include "billplane.secretEnv" (dict "name" (printf "BILLPLANE_%s_DATABASE_URL" (upper $name)) "secret" .name "key" .key) }}
 {{- end }}
 {{- end }}
+{{- end -}}
+
+{{/* Authorities that the database's certificate is held against under sslmode=verify-*. */}}
+{{- define "billplane.databaseAuthority" -}}
+- {name: PGSSLROOTCERT, value: {{ ternary "/etc/billplane/ca/ca.crt" "/etc/ssl/certs/ca-certificates.crt" (ne .Values.tls.caSecret "") }}}
 {{- end -}}
 
 {{/* Tasks go through RabbitMQ, facts through Kafka. */}}
@@ -92,4 +98,5 @@
 - {name: BILLPLANE_LOG_LEVEL, value: {{ .Values.logLevel }}}
 {{ include "billplane.secretEnv" (dict "name" "BILLPLANE_DATABASE_URL" "secret" $postgres "key" "database-url") }}
 {{ include "billplane.secretEnv" (dict "name" "BILLPLANE_ADMIN_DATABASE_URL" "secret" $postgres "key" "admin-database-url" "optional" true) }}
+{{ include "billplane.databaseAuthority" . }}
 {{- end -}}

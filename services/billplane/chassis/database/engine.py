@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event, text
+from sqlalchemy import event, make_url, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -29,8 +29,12 @@ _BEGIN = text(
 
 
 def async_url(url: str) -> str:
-    """Return the URL with the asyncpg driver named."""
-    return url.replace("postgresql://", "postgresql+asyncpg://", 1)
+    """Return the URL with the asyncpg driver named, and `sslmode` as that driver calls it."""
+    parsed = make_url(url).set(drivername="postgresql+asyncpg")
+    mode = parsed.query.get("sslmode")
+    if isinstance(mode, str):
+        parsed = parsed.difference_update_query(["sslmode"]).update_query_dict({"ssl": mode})
+    return parsed.render_as_string(hide_password=False)
 
 
 def engine_for(url: str, size: int = 5, overflow: int = 5) -> AsyncEngine:
