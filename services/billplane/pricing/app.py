@@ -10,15 +10,15 @@ from billplane.pricing.invariants import (
 )
 from billplane.pricing.rest import rest
 from billplane.pricing.rpc import rpc
-from billplane.pricing.service.rating import RatingThreads
+from billplane.pricing.service.rating import RatingState
 from billplane.pricing.settings import PricingSettings
 from billplane.protos.pricing.v1.events_pb2 import PlanPublished
 
 
-async def open_threads(runtime: Runtime) -> RatingThreads:
-    """Open the threads in which large periods are rated."""
+async def start_rating(runtime: Runtime) -> RatingState:
+    """Make what rating keeps."""
     settings: PricingSettings = runtime.settings  # type: ignore[assignment]
-    return RatingThreads(settings.rating_threads)
+    return RatingState(settings.rating_threads)
 
 
 app = ServiceApp(
@@ -33,5 +33,5 @@ app = ServiceApp(
     invariants=[versions_have_no_gaps, plans_ask_for_what_they_run, stored_specs_are_valid],
     depends_on=["exchange_rate", "subscription"],
     kept_grpc_ports=[50053],
-    start=open_threads,
+    start=start_rating,
 )

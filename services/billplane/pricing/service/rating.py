@@ -1,6 +1,7 @@
 """Rating of a billing period; calls nobody."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from billplane.resources import BillingPlanSpec
 
 # From here on rating takes longer than other requests should wait for.
 ROWS_INLINE_MAX: Final = 10_000
+SPECS_MAX: Final = 500
 
 # Usage is of the years 1970 to 2100; a span of it is at most a period.
 _SECONDS_MAX: Final = 4_133_980_800
@@ -26,11 +28,32 @@ _COUNT_MAX: Final = 2**53 - 1
 Answer = TypeVar("Answer")
 
 
-class RatingThreads:
-    """The bounded threads of a process in which large periods are rated."""
+class RatingState:
+    """What rating keeps in a process: bounded threads for large periods, and specs it has read."""
 
-    def __init__(self, count: int) -> None:
-        self._threads = ThreadPoolExecutor(count, thread_name_prefix="rating")
+    def __init__(self, threads: int) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="rating")
+        self._specs: OrderedDict[tuple[str, str, int], BillingPlanSpec] = OrderedDict()
+
+    async def spec(self, call: Call, plan: str, version: int) -> BillingPlanSpec:
+        """Return the spec of a version of a plan; one that was read is kept: it never changes.
+
+        Raises: PlanNotFound, PlanVersionNotFound, ScopeMissing.
+        """
+        call.principal.require("plans:read")
+        key = (call.principal.tenant_id, plan, version)
+        held = self._specs.get(key)
+        if held is not None:
+            return held
+        async with call.reading() as tx:
+            found = await plans.get_plan(tx, plan, version)
+        spec = plans.spec_of(found.version)
+        # A name, or no version, may mean another one the next time.
+        if (plan, version) == (found.row.id, found.version.version):
+            self._specs[key] = spec
+            if len(self._specs) > SPECS_MAX:
+                self._specs.popitem(last=False)
+        return spec
 
     async def run(self, work: Callable[[], Answer]) -> Answer:
         """Work in a thread; more work than threads waits."""
@@ -75,17 +98,15 @@ async def rate_period(call: Call, asked: PeriodToRate) -> RatedPeriod:
     Raises: PlanNotFound, PlanVersionNotFound, Invalid, UsageOutOfRange, ScopeMissing, and what
         the rating core raises.
     """
-    async with call.reading() as tx:
-        found = await plans.get_plan(tx, asked.plan, asked.version)
-    spec = plans.spec_of(found.version)
+    state: RatingState = call.runtime.state
+    spec = await state.spec(call, asked.plan, asked.version)
     target = currency_of(asked.target_currency, "target_currency")
     rate = rate_of(asked.rate)
 
     def work() -> list[RatedLine]:
         return _rate(spec, asked, target, rate)
 
-    threads: RatingThreads = call.runtime.state
-    lines = await threads.run(work) if asked.row_count > ROWS_INLINE_MAX else work()
+    lines = await state.run(work) if asked.row_count > ROWS_INLINE_MAX else work()
     return RatedPeriod(lines, target or spec.currency)
 
 
