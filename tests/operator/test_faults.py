@@ -203,6 +203,8 @@ async def test_two_that_want_the_lease_at_once_get_it_one_after_the_other(kube):
         epochs.append(held.epoch)
         leases.remove(held)
     assert epochs == [1, 2, 3]
+    for operator in operators:
+        await operator._cluster.close()
 
 
 async def test_probes_and_metrics_tell_of_progress_and_of_a_stall(kube):

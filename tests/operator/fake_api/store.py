@@ -168,9 +168,10 @@ class Store:
         crd = CRDS.get(document["kind"])
         if crd is None:
             return
-        document["spec"] = crd.defaulted(document.get("spec", {}))
-        refusals = crd.refusals(document["spec"], (found or {}).get("spec"))
-        refusals += crd.status_refusals(document.get("status") or {})
+        refusals = crd.status_refusals(document.get("status") or {})
+        if found is None or document.get("spec") != found["spec"]:
+            document["spec"] = crd.defaulted(document.get("spec", {}))
+            refusals += crd.refusals(document["spec"], (found or {}).get("spec"))
         if refusals:
             raise Refused(422, "Invalid", "; ".join(refusals))
 
