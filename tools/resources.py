@@ -23,7 +23,7 @@ Annotations on any of them:
 |---|---|
 | `billplane.io/reconcile: paused` | the resource is left alone until the annotation goes |
 | `billplane.io/adopt: "true"` | it may take over what the API made under its name |
-| `billplane.io/approve: <hash>` | a plan's new version may be published; its status tells the hash |
+| `billplane.io/approve: <hash>` | publishes a plan's new version; its status tells the hash |
 
 The label `billplane.io/tenant` on a namespace names the tenant that its resources belong to.
 """
