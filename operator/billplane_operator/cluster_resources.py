@@ -146,6 +146,10 @@ class ClusterResources:
             return None  # an annotation may ask for something: look closely
         return Settled(metadata["uid"], str(told.get("specHash", "")), metadata["generation"])
 
+    def generation(self, key: Key) -> int:
+        """Return the API server's count of the spec."""
+        return int(((self.watched.get(key) or {}).get("metadata") or {}).get("generation", 0))
+
     def told(self, key: Key) -> Mapping[str, Any]:
         """Return the status as it was seen last."""
         return (self.watched.get(key) or {}).get("status") or {}

@@ -6,7 +6,6 @@ import signal
 from collections.abc import Collection
 from typing import Any
 
-import kopf
 from billplane.chassis import logging
 from billplane.chassis.clock import SystemClock
 from billplane.chassis.errors import BillplaneError
@@ -116,18 +115,7 @@ class Operator:
 
     async def _watch(self) -> Collection["asyncio.Task[Any]"]:
         """Start Kopf; return its tasks, whose end is ours."""
-        namespaces = self._settings.namespaces
-        handlers.take_over_logs()
-        # Kopf's own choice asks for the user's name, and a container's user may have none.
-        identity: Any = self._lease.holder
-        tasks = await kopf.spawn_tasks(
-            registry=handlers.registry(self._tell),
-            settings=handlers.watch_settings(self._settings),
-            identity=identity,
-            standalone=True,
-            clusterwide=not namespaces,
-            namespaces=namespaces,
-        )
+        tasks = await handlers.watch(self._tell, self._settings, self._lease.holder)
         # Kopf has set its own: a signal is to end us first, then the watch.
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,11 +1,12 @@
-"""What is watched, on one screen: the only module that knows Kopf, with `cluster_run.py`.
+"""What is watched, on one screen: the only module that knows Kopf.
 
 Kopf keeps the watches alive and tells each event; what becomes of it is decided by reconciling.
 Finalizers, status and back-off are ours, so Kopf writes nothing to any object.
 """
 
+import asyncio
 import logging as standard_logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 import kopf
@@ -49,6 +50,25 @@ def registry(tell: Tell) -> kopf.OperatorRegistry:
     for resource in CUSTOM.values():
         kopf.on.event(resource.group, resource.version, resource.plural, registry=made)(heard)
     return made
+
+
+async def watch(
+    tell: Tell, settings: OperatorSettings, identity: str
+) -> Collection["asyncio.Task[Any]"]:
+    """Start watching; return the tasks that do, none of which ends by itself.
+
+    `identity` is a name for Kopf, whose own choice asks for the user's: a container may have none.
+    """
+    take_over_logs()
+    who: Any = identity
+    return await kopf.spawn_tasks(
+        registry=registry(tell),
+        settings=watch_settings(settings),
+        standalone=True,
+        clusterwide=not settings.namespaces,
+        namespaces=settings.namespaces,
+        identity=who,
+    )
 
 
 def watch_settings(settings: OperatorSettings) -> kopf.OperatorSettings:

@@ -46,6 +46,9 @@ class Port(Protocol):
     def settled(self, key: Key) -> Settled | None:
         """Return what a resource's status calls ready, unread; None when in doubt."""
 
+    def generation(self, key: Key) -> int:
+        """Return the generation of the spec as it is; 0 where nobody counts."""
+
     def told(self, key: Key) -> Mapping[str, Any]:
         """Return the status as it was written last."""
 

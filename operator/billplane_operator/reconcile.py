@@ -176,7 +176,7 @@ class Reconciler:
             actual = await self._actual(key, (await self._list(key)).get(wanted.uid))
         for action in rules.plan(wanted, actual):
             actual = await self._act(wanted, actual, action)
-        found = rules.conditions(wanted, actual)
+        found = _with_secrets(wanted, rules.conditions(wanted, actual))
         counted = actual.applied.generation if actual.applied else 1
         generation = counted if wanted.generation is None else wanted.generation
         await self._write(key, found, rules.status(wanted, actual), generation)
@@ -351,7 +351,8 @@ class Reconciler:
         """Write a status if it differs from the one that was written last."""
         before = self._port.told(key)
         rules = RULES[key.kind]
-        observed = generation or int(before.get("observedGeneration", 1))
+        known = generation or self._port.generation(key)
+        observed = known or int(before.get("observedGeneration", 1))
         told = conditions.complete(rules.condition_types, found)
         status = {
             "observedGeneration": observed,
@@ -366,6 +367,14 @@ class Reconciler:
 
 def _without(status: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return {name: value for name, value in status.items() if name not in names}
+
+
+def _with_secrets(wanted: Desired, found: list[Condition]) -> list[Condition]:
+    """Return conditions that call nothing ready whose Secret is missing."""
+    if not wanted.secrets_missing:
+        return found
+    missing = _not_ready("SecretMissing", f"there is no {', no '.join(wanted.secrets_missing)}")
+    return [missing if item.type == READY and item.status == "True" else item for item in found]
 
 
 def _not_ready(reason: str, message: str) -> Condition:

@@ -117,6 +117,24 @@ async def test_a_secret_that_appears_or_changes_is_noticed(kube):
     assert read == {f"/api/v1/namespaces/{kube.namespace}/secrets/northwind"}
 
 
+async def test_a_feed_without_its_secret_is_applied_and_not_called_ready(kube):
+    json = {"url": "http://127.0.0.1:1", "mapping": {"rates": "$.rates"}}
+    source = {"json": json | {"secretRef": {"name": "rates", "key": "token"}}}
+    await kube.apply(
+        "ExchangeRateFeed", "rates", FEED | {"source": source, "schedule": "0 * * * *"}
+    )
+    await kube.apply("BillingPlan", "second", PLAN | {"default": True})
+    async with kube.operating():
+        await kube.ready("ExchangeRateFeed", "rates", "False")
+        await kube.ready("BillingPlan", "second")
+        # What a service refuses is told of the generation that it refused.
+        await kube.apply("BillingPlan", "third", PLAN | {"default": True})
+        await kube.ready("BillingPlan", "third", "False", "DefaultPlanTaken")
+        await kube.apply("BillingPlan", "third", PLAN | {"default": True, "displayName": "Third"})
+        await kube.ready("BillingPlan", "third", "False", "DefaultPlanTaken")
+    assert len(await kube.running("/v1/exchange_rate_feeds")) == 1
+
+
 async def test_what_the_crd_lets_through_and_the_spec_refuses_is_told_by_field(kube):
     await kube.apply("BillingPlan", "odd", PLAN | {"currency": "ABC"})
     await kube.apply("BillingPlan", "pro", PLAN)

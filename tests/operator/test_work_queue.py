@@ -82,3 +82,32 @@ async def test_a_change_ends_the_waiting_of_what_failed(change):
         await queue.add("a", 0)
     assert await taken(queue) == ("a" if change else None)
     queue.close()
+
+
+async def test_what_failed_comes_after_all_others_and_leaves_room_for_them():
+    queue = WorkQueue(60, retrying_max=1)
+    for name in ("meter-1", "meter-2"):
+        await queue.add(name, 0)
+        assert await taken(queue) == name
+        await queue.failed(name)
+        await queue.add(name, 0)
+    await queue.add("plan", 2)
+    assert await taken(queue) == "plan"
+    assert await taken(queue) in ("meter-1", "meter-2")
+    assert await taken(queue) is None
+    await queue.add("feed", 0)
+    assert await taken(queue) == "feed"
+    queue.close()
+
+
+async def test_a_queue_that_is_shut_gives_nothing_out_and_wakes_who_waits():
+    queue = WorkQueue(60)
+    await queue.add("a", 0)
+    assert await queue.take() == "a"
+    waiting = asyncio.create_task(queue.take())
+    await asyncio.sleep(0)
+    await queue.add("a", 0)
+    await queue.shut()
+    assert await waiting is None
+    await queue.failed("a")
+    assert await queue.take() is None
