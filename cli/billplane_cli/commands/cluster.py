@@ -79,7 +79,8 @@ def up(
         if not here.exists():
             say(f"Making the cluster {name} …")
             here.create(clone.root / "kind-config.yaml", node_image)
-        say("Building the image …")
+        if tag is None:
+            say("Building the image …")
         image = f"{cluster.RELEASE}:{tag}" if tag else cluster.build(clone)
         here.load([image, *cluster.images_of(clone)], say)
         say(f"Installing ({topology}) and waiting until all pods are ready …")
