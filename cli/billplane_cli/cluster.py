@@ -1,6 +1,7 @@
 """A platform in a kind cluster of this machine: kind, docker, helm and kubectl, asked in turn."""
 
 import json
+import socket
 import tomllib
 from base64 import b64decode
 from collections.abc import Callable, Sequence
@@ -14,6 +15,8 @@ from billplane_cli.exit_codes import ExitCode
 
 RELEASE = NAMESPACE = "billplane"
 KUBERNETES = "1.34.0"
+# What kind-config.yaml opens on this machine.
+PORTS = (8080, 15672)
 GATEWAY_URL = "http://localhost:8080"
 LOAD_SECONDS, BUILD_SECONDS, CREATE_SECONDS, ASK_SECONDS = 600, 1800, 600, 60
 _HINTS = {
@@ -71,7 +74,20 @@ class Cluster:
         return self.name in _tool("kind", "get", "clusters").split()
 
     def create(self, config: Path, node_image: str) -> None:
-        """Make the cluster."""
+        """Make the cluster.
+
+        Raises: CliError naming a port of this machine that is taken.
+        """
+        for port in PORTS:
+            with socket.socket() as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                try:
+                    probe.bind(("127.0.0.1", port))
+                except OSError as error:
+                    raise CliError(
+                        f"Port {port} of this machine is taken, and the cluster needs it.",
+                        hint="Stop what listens there; the laptop platform ends with `make down`.",
+                    ) from error
         image = ["--image", node_image] if node_image else []
         command = ["kind", "create", "cluster", "--name", self.name, "--config", str(config)]
         _tool(*command, *image, "--wait", "180s", seconds=CREATE_SECONDS)
