@@ -1,188 +1,29 @@
-"""Resources of two origins: applied by the operator, or made through the API.
+"""Rows of specs: applied and removed by the operator, or made and changed through the API."""
 
-A service that runs specs of resources keeps one row a resource with these
-columns, and lets these functions decide what an application means.
-"""
-
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from sqlalchemy import Select, select
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Mapped, mapped_column
 
 from billplane.chassis import ids
+from billplane.chassis.applied.errors import (
+    ManagedByResource,
+    NameTaken,
+    SpecHashDiffers,
+    StaleGeneration,
+)
+from billplane.chassis.applied.shapes import API, RESOURCE, Application, AppliedColumns, Row
+from billplane.chassis.applied.specs import (
+    hash_of,
+    merge_patch,
+    parse_spec,
+    read_spec_json,
+    refuse_immutable,
+)
 from billplane.chassis.database import ReadTransaction, Transaction
-from billplane.chassis.errors import BillplaneError, FieldError, Invalid, Kind, MalformedBody
 from billplane.chassis.rest import Page, fetch_page
-from billplane.resources import Spec, SpecError, spec_hash, validate_change, validate_spec
-
-RESOURCE, API = "resource", "api"
-
-
-class StaleGeneration(BillplaneError):
-    """An older epoch or generation came after a newer one."""
-
-    kind = Kind.FAILED_PRECONDITION
-    reason = "STALE_GENERATION"
-
-
-class NameTaken(BillplaneError):
-    """Another object has the name."""
-
-    kind = Kind.ALREADY_EXISTS
-    reason = "NAME_TAKEN"
-
-
-class ManagedByResource(BillplaneError):
-    """The object belongs to a resource and is read-only through the API."""
-
-    kind = Kind.FAILED_PRECONDITION
-    reason = "MANAGED_BY_RESOURCE"
-
-
-class SpecHashDiffers(BillplaneError):
-    """The caller's hash is not that of the spec it sent."""
-
-    kind = Kind.INVALID_ARGUMENT
-    reason = "SPEC_HASH_DIFFERS"
-
-
-class ResourceNotFound(BillplaneError):
-    """No such object."""
-
-    kind = Kind.NOT_FOUND
-    reason = "RESOURCE_NOT_FOUND"
-
-
-class AppliedColumns:
-    """The columns of a spec that a service runs. `version` grows with each changed spec."""
-
-    tenant_id: Mapped[str] = mapped_column(primary_key=True)
-    id: Mapped[str] = mapped_column(primary_key=True)
-    name: Mapped[str]
-    origin: Mapped[str]
-    uid: Mapped[str | None]
-    namespace: Mapped[str | None]
-    generation: Mapped[int]
-    epoch: Mapped[int]
-    version: Mapped[int]
-    spec: Mapped[dict[str, Any]]
-    created_at: Mapped[datetime]
-    removed_at: Mapped[datetime | None]
-
-
-# The same columns for a migration; `tables` follow with what is the service's own.
-APPLIED_SQL = """
-    tenant_id text NOT NULL,
-    id text NOT NULL,
-    name text NOT NULL,
-    origin text NOT NULL CHECK (origin IN ('resource', 'api')),
-    uid text,
-    namespace text,
-    generation bigint NOT NULL,
-    epoch bigint NOT NULL,
-    version integer NOT NULL,
-    spec jsonb NOT NULL,
-    created_at timestamptz NOT NULL,
-    removed_at timestamptz,
-    PRIMARY KEY (tenant_id, id),
-    CHECK ((origin = 'resource') = (uid IS NOT NULL))
-"""
-
-
-def applied_indexes(schema: str, table: str) -> list[str]:
-    """Return the statements that make names and uids unique among what is not removed."""
-    return [
-        f"CREATE UNIQUE INDEX uq_{table}_name ON {schema}.{table} (tenant_id, name)"
-        " WHERE removed_at IS NULL",
-        f"CREATE UNIQUE INDEX uq_{table}_uid ON {schema}.{table} (tenant_id, uid)",
-    ]
-
-
-@dataclass(frozen=True, slots=True)
-class Application:
-    """What the operator sends."""
-
-    uid: str
-    namespace: str
-    name: str
-    generation: int
-    epoch: int
-    spec_hash: str
-    spec_json: str
-    adopt: bool = False
-
-
-class ApplyRequest(Protocol):
-    """The fields that every Apply request has."""
-
-    uid: str
-    namespace: str
-    name: str
-    generation: int
-    epoch: int
-    spec_hash: str
-    spec_json: str
-    adopt: bool
-
-
-Row = TypeVar("Row", bound=AppliedColumns)
-
-
-def application_of(request: ApplyRequest) -> Application:
-    """Read an Apply request."""
-    return Application(
-        request.uid,
-        request.namespace,
-        request.name,
-        request.generation,
-        request.epoch,
-        request.spec_hash,
-        request.spec_json,
-        request.adopt,
-    )
-
-
-def parse_spec(kind: str, spec: Any) -> Spec:
-    """Validate a spec.
-
-    Raises: Invalid with every violation, fields named as `spec.charges[2].usage…`.
-    """
-    try:
-        return validate_spec(kind, spec)
-    except SpecError as error:
-        found = [FieldError(item.field, item.reason, item.detail) for item in error.violations]
-        invalid = Invalid(found)
-        invalid.reason = "INVALID_SPEC"
-        raise invalid from None
-
-
-def read_spec_json(kind: str, text: str) -> Spec:
-    """Validate a spec that came as JSON text.
-
-    Raises: MalformedBody, Invalid.
-    """
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
-        raise MalformedBody("spec_json is not JSON", field="spec_json") from None
-    return parse_spec(kind, data)
-
-
-def hash_of(kind: str, row: AppliedColumns) -> str:
-    """Return the hash of the spec that a row makes the service run, recomputed each time.
-
-    Shape: empty for a row that no longer holds a valid spec: no hash is run, so that whoever
-        compares finds the damage and applies the spec anew.
-    """
-    try:
-        return spec_hash(validate_spec(kind, row.spec))
-    except SpecError:
-        return ""
+from billplane.resources import Spec, spec_hash
 
 
 async def apply(
@@ -281,22 +122,6 @@ def _take_over(row: AppliedColumns, application: Application) -> None:
     row.generation = min(row.generation, application.generation)
 
 
-def refuse_immutable(kind: str, row: AppliedColumns, spec: Spec) -> None:
-    """Refuse a change of what must not change.
-
-    Raises: Invalid.
-    """
-    try:
-        before = validate_spec(kind, row.spec)
-    except SpecError:
-        return  # a damaged row has nothing to keep
-    try:
-        validate_change(kind, before, spec)
-    except SpecError as error:
-        found = [FieldError(item.field, item.reason, item.detail) for item in error.violations]
-        raise Invalid(found) from None
-
-
 async def remove(
     tx: Transaction, table: type[Row], uid: str, generation: int, epoch: int
 ) -> Row | None:
@@ -390,22 +215,6 @@ def refuse_managed(kind: str, row: AppliedColumns) -> None:
             f"{kind} {row.namespace}/{row.name} owns this; change the resource instead",
             metadata={"kind": kind, "namespace": row.namespace, "name": row.name},
         )
-
-
-def merge_patch(target: Any, patch: Any) -> Any:
-    """Merge a patch into a JSON value.
-
-    Source: RFC 7396.
-    """
-    if not isinstance(patch, dict):
-        return patch
-    merged = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            merged.pop(key, None)
-        else:
-            merged[key] = merge_patch(merged.get(key), value)
-    return merged
 
 
 async def by_uid(tx: ReadTransaction, table: type[Row], uid: str) -> Row | None:
