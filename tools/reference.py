@@ -10,6 +10,8 @@ from billplane.chassis.events import rabbitmq
 from billplane.chassis.events.kafka_topics import Topics
 from billplane.chassis.events.registry import destinations
 from billplane.chassis.settings import Settings, candidates
+from billplane.listener.domain import Mirror
+from billplane.listener.service.mirrors import MIRRORS
 from billplane.provider_simulator import app as provider_simulator
 from billplane.provider_simulator.settings import ProviderSimulatorSettings
 
@@ -52,15 +54,18 @@ def events() -> str:
     lines = [
         "# Messages",
         "",
-        "| message | wire type | kind | from | ordered by | kept |",
-        "|---|---|---|---|---|---|",
+        "| message | wire type | kind | from | ordered by | kept | copied for programs outside |",
+        "|---|---|---|---|---|---|---|",
     ]
     for service in catalog.SERVICES:
         for message in catalog.load(service).messages:
+            mirror = MIRRORS.get(message.wire_type, Mirror())
+            copies = [f"RabbitMQ `{mirror.rabbitmq}`"] if mirror.rabbitmq else []
+            copies += [f"Kafka `{mirror.kafka}`"] if mirror.kafka else []
             days = message.retention_seconds // 86_400
             lines.append(
                 f"| {message.proto.DESCRIPTOR.name} | `{message.wire_type}` | {message.kind}"
-                f" | {service} | {message.aggregate} | {days} days |"
+                f" | {service} | {message.aggregate} | {days} days | {', '.join(copies)} |"
             )
     return _HEAD + "\n".join(lines) + "\n"
 

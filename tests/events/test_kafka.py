@@ -4,7 +4,14 @@ import asyncio
 
 import pytest
 from billplane.chassis.events.kafka import Kafka
-from billplane.chassis.events.transport import Destination, NotPublished
+from billplane.chassis.events.registry import mirrored
+from billplane.chassis.events.transport import (
+    KAFKA_MIRROR,
+    RABBITMQ_MIRROR,
+    Destination,
+    NotPublished,
+    Outgoing,
+)
 from billplane.chassis.settings import Settings, SettingsError
 from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -104,6 +111,17 @@ async def test_a_position_stays_below_the_oldest_unfinished_fact(messages):
     await messages.start()
     await messages.handled.until("bad", 1, "any_order")
     assert messages.handled.any_order == {"bad": [1], "good": [1]}
+
+
+async def test_a_copy_goes_to_the_topic_that_programs_outside_know(prefix):
+    place = KAFKA_MIRROR + "payment.succeeded"
+    client = Kafka(Settings.load(environ=environ(prefix)))
+    await client.declare("x", mirrored([place, RABBITMQ_MIRROR + "payment_received"]), [])
+    await client.publish([Outgoing(place, "ten_a:pay_1", b"{}", {"ce_id": "evt_1"}, 3600)])
+    (message,) = await asyncio.to_thread(read, f"{prefix}payment.succeeded", 1)
+    assert (message.value(), message.key()) == (b"{}", b"ten_a:pay_1")
+    assert message.headers() == [("ce_id", b"evt_1")]
+    await client.close()
 
 
 async def test_a_broker_that_is_away_at_the_start_is_no_error(prefix):

@@ -1,14 +1,17 @@
 """What RabbitMQ alone has: returns, dead-letter queues, a breaker, several hosts."""
 
+import asyncio
+import ssl
 import time
 
 import aio_pika
 import pytest
 from billplane.chassis.events import rabbitmq
-from billplane.chassis.events.amqp import CircuitBreaker, addresses
+from billplane.chassis.events.amqp import CircuitBreaker, addresses, tls_context
 from billplane.chassis.events.rabbitmq import RabbitMq
+from billplane.chassis.events.registry import destinations
 from billplane.chassis.events.state import BrokerState
-from billplane.chassis.events.transport import NotPublished, Outgoing
+from billplane.chassis.events.transport import NotPublished, Outgoing, TopologyDiffers
 from billplane.chassis.settings import Settings, SettingsError
 from billplane.protos.pricing.v1.events_pb2 import PlanPublished
 
@@ -65,7 +68,7 @@ async def test_a_task_that_no_queue_takes_stays_in_the_outbox_and_holds_up_no_ot
         assert await messages.waiting() == 1
         await queue.bind(exchange, QUEUE)
         await messages.handled.until("unroutable", 1)
-    assert await messages.waiting() == 0
+    await messages.flowed()
 
 
 async def test_one_of_a_batch_that_cannot_be_routed_does_not_fail_the_others(messages):
@@ -120,6 +123,23 @@ async def test_a_queue_that_was_deleted_is_declared_and_consumed_again(messages,
     await messages.handled.until("after", 1)
 
 
+async def test_a_consumer_whose_queue_became_another_ends_with_what_differs(channel, prefix):
+    client = RabbitMq(settings(prefix))
+    worked_off = destinations([WAY.message])
+    await client.declare("x", [], worked_off)
+    deliveries = client.deliveries("x", [QUEUE])
+    first = asyncio.create_task(anext(deliveries))
+    await asyncio.sleep(0.2)
+    await channel.queue_delete(prefix + QUEUE)
+    await channel.declare_queue(prefix + QUEUE, durable=True)
+    # What ends here ends the process: a half-service would go unnoticed.
+    with pytest.raises(TopologyDiffers, match=QUEUE):
+        await asyncio.wait_for(first, 20)
+    with pytest.raises(NotPublished, match="otherwise"):
+        await client.publish([task()])
+    await client.close()
+
+
 async def test_a_host_that_is_away_is_passed_over_for_the_next(prefix):
     dead = free_port()
     url = RABBITMQ.replace("@", f"@127.0.0.1:{dead},")
@@ -146,6 +166,14 @@ def test_hosts_are_read_with_their_log_in_and_virtual_host():
         "amqps://me:word@one:5671/here",
         "amqps://me:word@two:5672/here",
     ]
+
+
+def test_a_broker_is_verified_by_name_and_certificate_always():
+    context = tls_context(settings(""))
+    assert context.verify_mode is ssl.CERT_REQUIRED
+    assert context.check_hostname
+    with pytest.raises(FileNotFoundError):
+        tls_context(settings("", rabbitmq_ca_file="/nowhere/ca.pem"))
 
 
 async def test_the_breaker_opens_after_failures_in_a_row_and_lets_a_probe_through():

@@ -5,12 +5,17 @@ import logging as standard_logging
 import random
 import ssl
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 
 import aio_pika
 from aio_pika.abc import AbstractConnection
-from aio_pika.exceptions import AMQPError
+from aio_pika.exceptions import (
+    AMQPError,
+    AuthenticationError,
+    ConnectionClosed,
+    ProbableAuthenticationError,
+)
 from yarl import URL
 
 from billplane.chassis import logging
@@ -23,11 +28,31 @@ _log = logging.get("events")
 standard_logging.getLogger("aiormq.connection").setLevel(standard_logging.CRITICAL)
 
 CONNECT_SECONDS = 5
+DECLARE_SECONDS = 30
+ASK_SECONDS = 10
 HEARTBEAT_SECONDS = "15"
 LOOK_SECONDS = 0.25
 # What a client says first; a broker that is up answers with its greeting. Source: AMQP 0-9-1, 4.2.2
 _GREETING = b"AMQP\x00\x00\x09\x01"
+_TURNED_AWAY = (AuthenticationError, ProbableAuthenticationError, ConnectionClosed)
 BROKEN = (AMQPError, OSError, TimeoutError, RuntimeError)
+
+
+@asynccontextmanager
+async def asking(seconds: float = ASK_SECONDS) -> AsyncIterator[None]:
+    """Bound what is asked of the broker, and tell a channel that closes from a stop of ours.
+
+    The client cancels what waits on a channel that closes.
+    Raises: TimeoutError; ConnectionError in place of a cancellation that nobody asked us for.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        raise ConnectionError("the channel was closed") from error
 
 
 def addresses(url: str) -> list[URL]:
@@ -117,6 +142,7 @@ class AmqpConnection:
         self._state = state
         self._made, self._lost = made, lost
         self._failing = False
+        self._turned_away = False
         self._tried = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -162,7 +188,7 @@ class AmqpConnection:
                 self.current = None
                 self._lost()
                 self._state.become("reconnecting", reason)
-            await self._pause(failures)
+            await self._pause(failures, lost=ended is not None)
             failures += 1
 
     async def _connect(self) -> "asyncio.Future[str] | None":
@@ -172,18 +198,17 @@ class AmqpConnection:
             ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
             connection: AbstractConnection | None = None
             try:
-                connection = await aio_pika.connect(
-                    address, timeout=CONNECT_SECONDS, ssl_context=self._tls
-                )
-                connection.close_callbacks.add(_ending(ended))
-                await self._made(connection)
+                async with asking(DECLARE_SECONDS):
+                    connection = await aio_pika.connect(
+                        address, timeout=CONNECT_SECONDS, ssl_context=self._tls
+                    )
+                    connection.close_callbacks.add(_ending(ended))
+                    await self._made(connection)
             except TopologyDiffers as error:
                 self.refused = error
                 _log.error("topology_differs", broker="rabbitmq", error=str(error))
-            except (*BROKEN, asyncio.CancelledError) as error:
-                # The client cancels what waits on a channel that closes.
-                if _cancelling():
-                    raise
+            except BROKEN as error:
+                self._turned_away = isinstance(error, _TURNED_AWAY)
                 if not self._failing:
                     self._failing = True
                     _log.warning(
@@ -204,12 +229,13 @@ class AmqpConnection:
                 return None
         return None
 
-    async def _pause(self, failures: int) -> None:
+    async def _pause(self, failures: int, *, lost: bool) -> None:
         """Wait as long as the jitter says, or until a broker that was silent answers again."""
         ceiling = min(self._delay_max, self._delay * 2 ** min(failures, 16))
         until = time.monotonic() + random.uniform(0, ceiling)  # noqa: S311 - spreads load
-        # One that answers already refused us for another reason: then the whole pause is due.
-        silent = not await self._greets()
+        # One that answers and turned us away is left alone for the whole pause, and so is one that
+        # ended the connections of us all and is there.
+        silent = not await self._greets() if lost else not self._turned_away
         while (left := until - time.monotonic()) > 0:
             await asyncio.sleep(min(LOOK_SECONDS, left))
             if silent and await self._greets():
@@ -240,8 +266,3 @@ def _ending(ended: "asyncio.Future[str]") -> Callable[..., None]:
             ended.set_result(str(error) if error else "closed")
 
     return end
-
-
-def _cancelling() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

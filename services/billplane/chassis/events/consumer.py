@@ -109,9 +109,15 @@ class Dispatcher:
 
     async def _run(self, names: Sequence[str]) -> None:
         deliveries = self._runtime.transport.deliveries(self._runtime.name, names)
-        async with aclosing(deliveries):
-            async for delivery in deliveries:
-                await finish(self._deliver(delivery))
+        try:
+            async with aclosing(deliveries):
+                async for delivery in deliveries:
+                    await finish(self._deliver(delivery))
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+        # Also where something beneath was cancelled that nobody here asked to stop.
         raise ConsumerGone(f"nothing is delivered any more from {', '.join(names)}")
 
     async def _deliver(self, delivery: Delivery) -> None:

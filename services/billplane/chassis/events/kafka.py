@@ -84,7 +84,8 @@ class Kafka:
         """Hand every message to the idempotent producer, and wait for all replicas' word."""
         producer = self._producer
         if producer is None or self._state.value != "connected":
-            raise NotPublished(dict.fromkeys(range(len(messages)), "Kafka is not connected"))
+            reason = str(self._refused or "Kafka is not connected")
+            raise NotPublished(dict.fromkeys(range(len(messages)), reason))
         confirms = [self._produce(producer, message) for message in messages]
         pause = 0.001
         while not all(confirm.done() for confirm in confirms):
@@ -106,13 +107,12 @@ class Kafka:
     ) -> AsyncGenerator[Delivery, None]:
         """Yield facts, and those that are due again; store the position about once a second."""
         names = {topic_of(name, self._prefix): name for name in destinations}
-        reader = Reader(client_settings(self._settings), f"{self._prefix}billplane.{consumer}")
+        group = f"{self._prefix}billplane.{consumer}"
+        reader = Reader(client_settings(self._settings), group, self._check)
         self._readers[consumer] = reader
         try:
             async with aclosing(reader.deliveries(names)) as deliveries:
                 async for delivery in deliveries:
-                    if self._refused is not None:
-                        raise self._refused
                     yield delivery
         finally:
             del self._readers[consumer]
@@ -188,6 +188,10 @@ class Kafka:
             raise BrokerAway("the consumer of Kafka was closed")
         return reader
 
+    def _check(self) -> None:
+        if self._refused is not None:
+            raise self._refused
+
     def _heard(self, error: KafkaError) -> None:
         if error.code() in _AWAY:
             self._down(error.str())
@@ -214,7 +218,7 @@ class Kafka:
                 try:
                     await self._topics.declare(list(self._declared.values()))
                 except TopologyDiffers as error:
-                    # Ends the process at the next fact; publishing stays off until then.
+                    # Ends the process where it consumes facts; publishing stays off in any.
                     self._refused = error
                     _log.error("topology_differs", broker="kafka", error=str(error))
                     return

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
@@ -34,8 +34,9 @@ _QUIET = {
 class Reader:
     """Used by one loop; every call to the client is made one after the other."""
 
-    def __init__(self, client: dict[str, Any], group: str) -> None:
+    def __init__(self, client: dict[str, Any], group: str, check: Callable[[], None]) -> None:
         self.progress = Progress()
+        self._check = check
         self._group = group
         self._client = client
         self._consumer: AIOConsumer | None = None
@@ -63,6 +64,7 @@ class Reader:
         while True:
             while (again := self.progress.due()) is not None:
                 yield again
+            self._check()
             if time.monotonic() - self._stored_at > STORE_SECONDS:
                 await self._store()
             for message in await self._fetch():

@@ -11,12 +11,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from aio_pika.abc import (
+    AbstractChannel,
+    AbstractConnection,
+    AbstractIncomingMessage,
+    AbstractQueue,
+)
 from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed, PublishError
 
 from billplane.chassis import logging
 from billplane.chassis.events import transport
-from billplane.chassis.events.amqp import BROKEN, AmqpConnection, CircuitBreaker
+from billplane.chassis.events.amqp import (
+    BROKEN,
+    AmqpConnection,
+    CircuitBreaker,
+    asking,
+)
 from billplane.chassis.events.state import BrokerState
 from billplane.chassis.events.transport import (
     RABBITMQ_MIRROR,
@@ -76,6 +86,7 @@ class _Lane:
     destinations: Sequence[str]
     arrived: "asyncio.Queue[Delivery | None]" = field(default_factory=asyncio.Queue)
     channel: AbstractChannel | None = None
+    consuming: list[tuple[AbstractQueue, str]] = field(default_factory=list)
     widened: bool = False
 
 
@@ -105,7 +116,8 @@ class RabbitMq:
         connection = self._connection.current
         if connection is not None and set(self._queues) - known:
             try:
-                await self._declare(connection)
+                async with asking():
+                    await self._declare(connection)
             except BROKEN as error:
                 await self._connection.renew(str(error))
 
@@ -148,7 +160,8 @@ class RabbitMq:
             await self._connection.tried()
             if self._connection.current is not None and lane.channel is None:
                 try:
-                    await self._attach(self._connection.current, lane)
+                    async with asking():
+                        await self._attach(self._connection.current, lane)
                 except BROKEN as error:
                     self._renew(str(error))
             while True:
@@ -165,10 +178,11 @@ class RabbitMq:
     async def acknowledge(self, consumer: str, delivery: Delivery) -> None:
         """Acknowledge one message."""
         try:
-            await delivery.token.ack()
-        except (*BROKEN, asyncio.CancelledError) as error:
+            async with asking():
+                await delivery.token.ack()
+        except BROKEN as error:
             raise BrokerAway(str(error)) from error
-        await self._widen(consumer, delivery)
+        await self._widen(consumer)
 
     async def retry(self, consumer: str, delivery: Delivery) -> None:
         """Put a copy with the next attempt's number into the delay queue, then take this one."""
@@ -181,17 +195,18 @@ class RabbitMq:
             message_id=message.message_id,
             type=message.type,
         )
+        if self._publishing is None:
+            raise BrokerAway("RabbitMQ is not connected")
         try:
-            if self._publishing is None:
-                raise BrokerAway("RabbitMQ is not connected")
-            await self._publishing.default_exchange.publish(
-                copy,
-                f"{self._prefix}{delivery.destination}.delay",
-                mandatory=True,
-                timeout=CONFIRM_SECONDS,
-            )
-            await message.ack()
-        except (*BROKEN, asyncio.CancelledError) as error:
+            async with asking():
+                await self._publishing.default_exchange.publish(
+                    copy,
+                    f"{self._prefix}{delivery.destination}.delay",
+                    mandatory=True,
+                    timeout=CONFIRM_SECONDS,
+                )
+                await message.ack()
+        except BROKEN as error:
             self._renew(f"a task could not be put off: {error!r}")
             raise BrokerAway(str(error)) from error
 
@@ -280,34 +295,38 @@ class RabbitMq:
         A message that ends this process then counts as a failed delivery of itself alone, and
         not of all that was fetched with it.
         """
-        lane.widened = False
-        await self._consume(connection, lane, prefetch=1)
-
-    async def _widen(self, consumer: str, delivery: Delivery) -> None:
-        connection = self._connection.current
-        for lane in self._lanes:
-            if lane.consumer == consumer and not lane.widened and connection is not None:
-                lane.widened = True
-                try:
-                    await _close(lane.channel)
-                    _empty(lane.arrived)
-                    await self._consume(connection, lane, self._settings.rabbitmq_prefetch)
-                except BROKEN as error:
-                    self._renew(str(error))
-
-    async def _consume(self, connection: AbstractConnection, lane: _Lane, prefetch: int) -> None:
         channel = connection.channel(publisher_confirms=False)
         await channel.initialize()
-        await channel.set_qos(prefetch_count=prefetch)
-        lane.channel = channel
+        lane.channel, lane.consuming, lane.widened = channel, [], False
         under = await channel.get_underlay_channel()
         under.on_consumer_cancel_callbacks.add(
             lambda _frame: self._renew("RabbitMQ ended a consumer: its queue was deleted")
         )
+        await self._consume(channel, lane, prefetch=1)
+
+    async def _widen(self, consumer: str) -> None:
+        """Fetch ahead from now on; what this channel has delivered stays good."""
+        for lane in self._lanes:
+            if lane.consumer != consumer or lane.widened or lane.channel is None:
+                continue
+            lane.widened = True
+            try:
+                async with asking():
+                    for queue, tag in lane.consuming:
+                        await queue.cancel(tag)
+                    lane.consuming = []
+                    await self._consume(lane.channel, lane, self._settings.rabbitmq_prefetch)
+            except BROKEN as error:
+                self._renew(str(error))
+
+    async def _consume(self, channel: AbstractChannel, lane: _Lane, prefetch: int) -> None:
+        # Holds for consumers that begin after it.
+        await channel.set_qos(prefetch_count=prefetch)
         for name in lane.destinations:
             for ending in ("", ".dead"):
                 queue = await channel.get_queue(f"{self._prefix}{name}{ending}", ensure=False)
-                await queue.consume(_taking(lane, channel, name, dead=bool(ending)))
+                tag = await queue.consume(_taking(lane, channel, name, dead=bool(ending)))
+                lane.consuming.append((queue, tag))
 
 
 def _taking(lane: _Lane, channel: AbstractChannel, name: str, *, dead: bool) -> Any:

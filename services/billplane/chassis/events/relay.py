@@ -72,7 +72,8 @@ class Relay:
         """Claim once, publish, mark; return how many messages left."""
         self._awake.clear()
         schema = self._runtime.name
-        held = [name for name, until in self._held.items() if until > time.monotonic()]
+        now = time.monotonic()
+        self._held = {name: until for name, until in self._held.items() if until > now}
         async with self._runtime.database.across_tenants() as session:
             rows = (
                 await session.execute(
@@ -81,7 +82,7 @@ class Relay:
                         "claimer": self._claimer,
                         "lease": LEASE_SECONDS,
                         "limit": CLAIM_MAX,
-                        "held": held,
+                        "held": list(self._held),
                     },
                 )
             ).all()
