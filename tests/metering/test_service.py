@@ -5,8 +5,10 @@ import json
 
 import pytest
 from billplane.chassis.auth import Principal
+from billplane.metering import repository
 from billplane.metering.cache import shard_of
 from billplane.metering.errors import EventIdReused
+from billplane.metering.service.flush import LANES
 from billplane.metering.service.reading import read_events
 from billplane.metering.service.sharing import Shared
 
@@ -108,3 +110,27 @@ async def test_a_run_that_fails_fails_its_own_askers_only():
     with pytest.raises(RuntimeError):
         await shared()
     assert await shared() == 2
+
+
+async def test_ids_that_two_lanes_store_at_once_in_either_order_are_stored_once(usage, platform):
+    """Each lane waits for the other: one gives way, and finds what the other has stored."""
+    await usage.meter()
+    names = [f"c{number}" for number in range(99)]
+    ada, bob = (
+        next(name for name in names if shard_of(usage.tenant, name) % LANES == lane)
+        for lane in range(LANES)
+    )
+    runtime = platform.platform.runtimes["metering"]
+    numbers = range(400)
+    async with runtime.database.across_tenants() as session:
+        # Held back until both have everything, so that they begin together.
+        for lane in range(LANES):
+            await repository.lock_flush(session, lane)
+        for first in range(0, 400, 100):
+            await usage.send(*(event(number, ada) for number in numbers[first : first + 100]))
+            last = 400 - first
+            await usage.send(*(event(n, bob) for n in reversed(numbers[last - 100 : last])))
+    await usage.flush()
+    stored = [(await usage.quantity(subject=name))[1] for name in (ada, bob)]
+    assert sum(stored) == 400
+    assert len(await usage.conflicts()) == 50  # a page of those of whoever came second

@@ -32,20 +32,26 @@ async def meters_by_name(tx: ReadTransaction, names: Collection[str]) -> Sequenc
     return (await tx.session.scalars(query)).all()
 
 
-async def lock_flush(session: AsyncSession) -> None:
-    """Wait until no other process flushes; one that hangs loses its turn after half a minute."""
+async def lock_flush(session: AsyncSession, lane: int) -> None:
+    """Wait until no other process empties a lane; one that hangs loses its turn after 30 s."""
     await session.execute(text("SET LOCAL idle_in_transaction_session_timeout = '30s'"))
-    await session.execute(text("SELECT pg_advisory_xact_lock(hashtext('metering.flush'), 0)"))
+    await session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtext('metering.flush'), :lane)"), {"lane": lane}
+    )
 
 
 class RowsRefused(Exception):
     """Postgres refused what it was given: bad data, or a limit of its own."""
 
 
+class LanesMet(Exception):
+    """Some ids came for customers of two lanes at once, and each lane waited for the other."""
+
+
 async def store_rows(session: AsyncSession, rows: Sequence[bytes]) -> int:
     """Store events that are new and count them; return how many were new.
 
-    Raises: RowsRefused, StoreUnavailable; the transaction is lost then.
+    Raises: RowsRefused, LanesMet, StoreUnavailable; the transaction is lost then.
     """
     if not rows:
         return 0
@@ -65,6 +71,8 @@ async def store_rows(session: AsyncSession, rows: Sequence[bytes]) -> int:
             raise RowsRefused(str(cause)) from error
         if state.startswith(("08", "57P")):
             raise _away() from error
+        if state.startswith("40"):
+            raise LanesMet from error
         raise
     except InterfaceError as error:
         raise _away() from error
