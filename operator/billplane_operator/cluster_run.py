@@ -57,6 +57,9 @@ class Operator:
         """Wait for the Lease; answer whether it came before the stop."""
         taking = asyncio.create_task(self._lease.acquire())
         await _first([taking, asyncio.create_task(self._stop.wait())])
+        if taking.cancelled():
+            return False
+        taking.result()
         return not self._stop.is_set()
 
     async def _work(self) -> int:
