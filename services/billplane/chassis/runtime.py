@@ -28,6 +28,9 @@ from billplane.chassis.settings import Settings
 
 _log = logging.get("host")
 
+# How long a start waits for the database to answer.
+_DATABASE_SECONDS = 30
+
 
 class Runtime:
     """What use cases, transports and jobs of one service reach through their transaction."""
@@ -129,11 +132,17 @@ class Runtime:
         return {"database": "ok", "schema": "ok" if found == head(self.name) else "not migrated"}
 
     async def check_schema(self) -> None:
-        """Refuse to start on a database that is not migrated.
+        """Refuse to start on a database that is not migrated, or stays away.
 
         Raises: StoreUnavailable.
         """
+        deadline = asyncio.get_running_loop().time() + _DATABASE_SECONDS
         state = await self.readiness()
+        # A crowded machine at its start is no reason to end: what starts us would only wait longer.
+        while state.get("database", "ok") != "ok" and asyncio.get_running_loop().time() < deadline:
+            _log.info("database_not_ready", service=self.name, error=state["database"])
+            await asyncio.sleep(0.5)
+            state = await self.readiness()
         bad = {name: value for name, value in state.items() if value != "ok"}
         if bad:
             raise StoreUnavailable(
