@@ -103,3 +103,14 @@ async def test_a_replay_that_fails_again_says_so_and_keeps_the_letter(platform):
         assert [item.event_id for item in entered.audit_entries] == [letter["event_id"]]
         reactions = await stub.ListReactions(pb.ListReactionsRequest(), metadata=mine)
         assert {item.name for item in reactions.reactions} == {"audit_log", "mirror"}
+
+
+async def test_a_letter_of_a_reaction_that_is_switched_off_stays(platform):
+    headers = platform.headers(TENANT)
+    letter = await failed(platform, headers)
+    await administer(platform, "UPDATE listener.dead_letters SET consumer = 'mirror'")
+    path = f"/v1/dead_letters/{letter['id']}:replay"
+    refused = await platform.request("POST", path, headers=headers, expect=409)
+    assert "nothing called mirror handles tax.calculated now" in refused["detail"]
+    page = await platform.request("GET", "/v1/dead_letters", headers=headers, expect=200)
+    assert [item["id"] for item in page["data"]] == [letter["id"]]

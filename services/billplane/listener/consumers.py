@@ -16,7 +16,7 @@ def _add(reaction: Reaction) -> None:
 
     # The inbox and the dead letters know a handler by its name.
     react.__name__ = reaction.name
-    consumers.on(reaction.message)(react)
+    consumers.on(reaction.message, wanted=reaction.wanted)(react)
 
 
 for _reaction in REACTIONS:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from billplane.chassis.database import ReadTransaction, Transaction
@@ -12,23 +12,25 @@ from billplane.listener.domain import GENESIS
 from billplane.listener.models import AuditEntryRow, AuditHeadRow
 
 
-async def lock_head(tx: Transaction) -> AuditHeadRow:
+async def take_head(tx: Transaction) -> tuple[int, bytes]:
     """Return the end of the tenant's chain, locked until the transaction ends."""
+    statement = insert(AuditHeadRow).values(tenant_id=tx.tenant_id, sequence=0, hash=GENESIS)
+    statement = statement.on_conflict_do_update(
+        index_elements=["tenant_id"], set_={"sequence": AuditHeadRow.sequence}
+    )
+    head = await tx.session.execute(statement.returning(AuditHeadRow.sequence, AuditHeadRow.hash))
+    sequence, digest = head.one()
+    return sequence, digest
+
+
+async def append(tx: Transaction, row: AuditEntryRow) -> None:
+    """Store an entry as the new end of the tenant's chain."""
+    tx.session.add(row)
     await tx.session.execute(
-        insert(AuditHeadRow)
-        .values(tenant_id=tx.tenant_id, sequence=0, hash=GENESIS)
-        .on_conflict_do_nothing()
+        update(AuditHeadRow)
+        .where(AuditHeadRow.tenant_id == tx.tenant_id)
+        .values(sequence=row.sequence, hash=row.hash)
     )
-    query = select(AuditHeadRow).where(AuditHeadRow.tenant_id == tx.tenant_id).with_for_update()
-    return (await tx.session.scalars(query)).one()
-
-
-async def recorded(tx: ReadTransaction, event_id: str) -> bool:
-    """Tell whether a fact is in the audit log already."""
-    query = select(AuditEntryRow.sequence).where(
-        AuditEntryRow.tenant_id == tx.tenant_id, AuditEntryRow.event_id == event_id
-    )
-    return (await tx.session.scalars(query)).one_or_none() is not None
 
 
 async def entry(tx: ReadTransaction, entry_id: str) -> AuditEntryRow | None:

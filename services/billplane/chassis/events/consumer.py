@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from billplane.chassis import ids, logging, metrics
 from billplane.chassis.auth import service_principal
 from billplane.chassis.database.tables import AggregateVersionRow, DeadLetterRow, InboxRow
-from billplane.chassis.errors import BillplaneError, StoreUnavailable
+from billplane.chassis.errors import BillplaneError, Kind, StoreUnavailable
 from billplane.chassis.events.envelope import Metadata, decode, parse_payload
 from billplane.chassis.events.registry import MessageType, destinations
 from billplane.chassis.events.transport import BrokerAway, ConsumerGone, Delivery, is_task
@@ -54,6 +54,7 @@ class Interest:
     message: MessageType
     handler: Handler
     ordered: bool
+    wanted: Callable[[Any], bool]
 
     @property
     def name(self) -> str:
@@ -67,11 +68,20 @@ class Consumers:
     def __init__(self) -> None:
         self.interests: list[Interest] = []
 
-    def on(self, message: MessageType, *, ordered: bool = False) -> Callable[[Handler], Handler]:
-        """Register a handler: `async def handle(tx, event)`; it may run more than once."""
+    def on(
+        self,
+        message: MessageType,
+        *,
+        ordered: bool = False,
+        wanted: Callable[[Any], bool] = lambda _settings: True,
+    ) -> Callable[[Handler], Handler]:
+        """Register a handler: `async def handle(tx, event)`; it may run more than once.
+
+        `wanted` tells by the service's settings whether it runs at all.
+        """
 
         def register_handler(handler: Handler) -> Handler:
-            self.interests.append(Interest(message, handler, ordered))
+            self.interests.append(Interest(message, handler, ordered, wanted))
             return handler
 
         return register_handler
@@ -81,15 +91,23 @@ class Parked(Exception):
     """An ordered message whose predecessor has not come yet."""
 
 
+class HandlerGone(BillplaneError):
+    """The handler of a dead letter is switched off, or is no more."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "HANDLER_GONE"
+
+
 class Dispatcher:
     """Feeds a service's handlers from the transport."""
 
     def __init__(self, runtime: "Runtime", consumers: Consumers) -> None:
         self._runtime = runtime
         self._by_type: dict[str, list[Interest]] = {}
-        for interest in consumers.interests:
+        interests = [item for item in consumers.interests if item.wanted(runtime.settings)]
+        for interest in interests:
             self._by_type.setdefault(interest.message.wire_type, []).append(interest)
-        self.destinations = destinations(item.message for item in consumers.interests)
+        self.destinations = destinations(item.message for item in interests)
         # By handler too: what parks for one may be done for another.
         self._parked_at: dict[tuple[str, str], float] = {}
 
@@ -288,7 +306,7 @@ class Dispatcher:
     async def replay(self, tenant_id: str, livemode: bool, dead_letter_id: str) -> None:
         """Handle a dead letter again and forget it when that succeeds.
 
-        Raises: KeyError when there is no such letter; whatever the handler raises.
+        Raises: KeyError when there is no such letter; HandlerGone; whatever the handler raises.
         """
         runtime = self._runtime
         principal = service_principal(runtime.name, tenant_id, livemode)
@@ -297,9 +315,12 @@ class Dispatcher:
             if letter is None:
                 raise KeyError(dead_letter_id)
         metadata, payload = decode(letter.envelope)
-        for interest in self._by_type.get(metadata.event_type, []):
-            if interest.name == letter.consumer:
-                await self.handle(interest, metadata, payload, letter.envelope)
+        interests = self._by_type.get(metadata.event_type, [])
+        mine = [interest for interest in interests if interest.name == letter.consumer]
+        if not mine:
+            raise HandlerGone(f"nothing called {letter.consumer} handles {metadata.event_type} now")
+        for interest in mine:
+            await self.handle(interest, metadata, payload, letter.envelope)
         async with runtime.database.write(runtime, principal) as tx:
             held = await tx.session.get(DeadLetterRow, dead_letter_id)
             if held is not None:

@@ -20,19 +20,16 @@ _log = logging.get("listener")
 async def record_fact(tx: Transaction, event: Event[Any]) -> None:
     """Append a fact to the tenant's audit log, and say it in one line of the log.
 
-    Idempotent by: the event id.
+    Idempotent by: the event id, which the inbox remembers.
     """
     tx.require_internal()
     metadata = event.metadata
-    if await repository.recorded(tx, metadata.event_id):
-        return
-    head = await repository.lock_head(tx)
-    sequence, previous = head.sequence + 1, head.hash
-    head.sequence, head.hash = sequence, chain(previous, tx.tenant_id, sequence, event.envelope)
-    tx.session.add(
+    last, previous = await repository.take_head(tx)
+    await repository.append(
+        tx,
         AuditEntryRow(
             tenant_id=tx.tenant_id,
-            sequence=sequence,
+            sequence=last + 1,
             id=ids.new("aud"),
             livemode=tx.livemode,
             event_id=metadata.event_id,
@@ -47,8 +44,8 @@ async def record_fact(tx: Transaction, event: Event[Any]) -> None:
             causation_id=metadata.causation_id,
             envelope=event.envelope,
             previous_hash=previous,
-            hash=head.hash,
-        )
+            hash=chain(previous, tx.tenant_id, last + 1, event.envelope),
+        ),
     )
     _log.info(
         "fact_received",

@@ -33,8 +33,6 @@ async def copy_fact(tx: Transaction, event: Event[Any]) -> None:
     """
     tx.require_internal()
     settings = tx.runtime.settings
-    if not isinstance(settings, ListenerSettings) or not enabled(settings):
-        return
     mirror = MIRRORS[event.metadata.event_type]
     for destination in mirror.destinations(
         rabbitmq=bool(settings.rabbitmq_url), kafka=bool(settings.kafka_bootstrap_servers)

@@ -6,7 +6,7 @@ and has its own dead letters, so that none holds up another.
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from billplane.chassis.call import Call
 from billplane.chassis.database import ReadTransaction, Transaction
@@ -47,17 +47,24 @@ def always(_event: Event[Any]) -> bool:
     return True
 
 
+def by_any_settings(_settings: ListenerSettings) -> bool:
+    """Whatever the settings say."""
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Reaction:
     """When a message comes and the condition holds, the task is done.
 
-    The condition's docstring says it in words; the task is idempotent by the event id.
+    The condition's docstring says it in words; the task is idempotent by the event id. `wanted`
+    tells by the settings whether there is the reaction at all.
     """
 
     name: str
     message: MessageType
     condition: Callable[[Event[Any]], bool]
     task: Callable[[Transaction, Event[Any]], Awaitable[None]]
+    wanted: Callable[[ListenerSettings], bool] = by_any_settings
 
 
 # Every fact of every service, as its producer declares it.
@@ -82,7 +89,7 @@ FACTS: Final = (
 REACTIONS: Final[tuple[Reaction, ...]] = (
     *(Reaction("audit_log", message, always, record_fact) for message in FACTS),
     *(
-        Reaction(MIRROR, message, always, copy_fact)
+        Reaction(MIRROR, message, always, copy_fact, wanted=enabled)
         for message in FACTS
         if message.wire_type in MIRRORS
     ),
@@ -106,15 +113,14 @@ async def list_reactions(tx: ReadTransaction) -> list[Listed]:
     Raises: ScopeMissing.
     """
     tx.authorize(READ)
-    settings = tx.runtime.settings
-    mirrors = isinstance(settings, ListenerSettings) and enabled(settings)
+    settings = cast("ListenerSettings", tx.runtime.settings)
     return [
         Listed(
             name=reaction.name,
             message=reaction.message.wire_type,
             condition=_words(reaction.condition),
             task=_words(reaction.task),
-            enabled=mirrors if reaction.name == MIRROR else True,
+            enabled=reaction.wanted(settings),
         )
         for reaction in REACTIONS
     ]
