@@ -1,5 +1,11 @@
 """Values as people would set them, by name."""
 
+from pathlib import Path
+
+import yaml
+
+PRODUCTION = Path(__file__).parents[2] / "docs" / "operating" / "stores" / "production.yaml"
+
 EXTERNAL = {
     "postgres": {
         "mode": "external",
@@ -24,6 +30,7 @@ KIND = {
 }
 PROFILES = {
     "defaults": {},
+    "production": yaml.safe_load(PRODUCTION.read_text()),
     "kind": KIND,
     "external": EXTERNAL,
     "external-kafka-without-log-in": {

@@ -38,6 +38,7 @@ THEIRS = {
     "our-redis": {"redis-url"},
     "our-rabbitmq": {"rabbitmq-url"},
     "our-kafka": {"kafka-username", "kafka-password"},
+    "billplane-settings": {"jwt-secret", "admin-key"},
     "our-billplane": {"jwt-secret", "admin-key"},
     "our-authority": {"ca.crt"},
     "tax-database": {"uri"},

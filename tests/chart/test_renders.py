@@ -1,6 +1,8 @@
 """What is rendered is what was reviewed, by Helm 3 and Helm 4 alike."""
 
+import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -111,6 +113,26 @@ def test_the_namespaced_operator_has_no_cluster_wide_permission():
         if item["metadata"]["name"] == "billplane-operator"
     }
     assert places == {"team-a", "team-b"}
+
+
+def test_alerts_and_dashboards_ask_for_metrics_that_there_are():
+    documents = render(PROFILES["edge-and-monitoring"])
+    boards = [
+        text
+        for item in of_kind(documents, "ConfigMap")
+        if "-dashboard-" in item["metadata"]["name"]
+        for text in item["data"].values()
+    ]
+    assert len(boards) == 2
+    (rules,) = of_kind(documents, "PrometheusRule")
+    asked = set(re.findall(r"billplane_[a-z_]+", json.dumps([*boards, rules["spec"]["groups"]])))
+    code = "".join(
+        path.read_text()
+        for root in ("services/billplane", "operator")
+        for path in (ROOT / root).rglob("*.py")
+    )
+    for metric in asked:
+        assert f'"{metric.removesuffix("_bucket")}"' in code, metric
 
 
 def test_every_alert_has_a_runbook():
