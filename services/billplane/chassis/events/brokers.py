@@ -23,10 +23,16 @@ from billplane.chassis.settings import Settings
 
 def choose(settings: Settings, redis: "Redis", name: str) -> Transport:
     """Return the transport that the settings ask for; without brokers it is Redis Streams."""
+    kafka, rabbitmq = settings.kafka_bootstrap_servers, settings.rabbitmq_url
+    if kafka and rabbitmq:
+        return Brokers(Kafka(settings), RabbitMq(settings))
+    # Made only where it carries something: its state is told as a broker's.
     streams = RedisStreams(redis, name)
-    facts: Transport = Kafka(settings) if settings.kafka_bootstrap_servers else streams
-    tasks: Transport = RabbitMq(settings) if settings.rabbitmq_url else streams
-    return streams if facts is tasks else Brokers(facts, tasks)
+    if not kafka and not rabbitmq:
+        return streams
+    return Brokers(
+        Kafka(settings) if kafka else streams, RabbitMq(settings) if rabbitmq else streams
+    )
 
 
 class Brokers:
