@@ -104,6 +104,20 @@ def test_secrets_are_made_before_anything_that_needs_them():
     assert hooks["billplane-drain"]["helm.sh/hook"] == "pre-delete"
 
 
+def test_the_operator_and_the_job_that_drains_it_share_a_lease_that_they_may_touch():
+    documents = render({}, release="acme")
+    deployment = named(documents, "Deployment", "operator")
+    job = named(documents, "Job", "acme-billplane-drain")
+    for owner in (deployment, job):
+        (container,) = owner["spec"]["template"]["spec"]["containers"]
+        variables = {item["name"]: item.get("value") for item in container["env"]}
+        assert variables["BILLPLANE_OPERATOR_LEASE_NAME"] == "acme-billplane-operator"
+    role = named(documents, "Role", "acme-billplane-operator-lease")
+    assert {name for rule in role["rules"] for name in rule.get("resourceNames", ())} == {
+        "acme-billplane-operator"
+    }
+
+
 def test_the_namespaced_operator_has_no_cluster_wide_permission():
     documents = render(PROFILES["namespaced-operator"])
     assert not of_kind(documents, "ClusterRole", "ClusterRoleBinding")

@@ -87,6 +87,7 @@
 {{- define "billplane.operatorEnv" -}}
 {{ include "billplane.env" (dict "root" .) }}
 - {name: BILLPLANE_OPERATOR_SERVICES_ADDRESS, value: "dns:///{service}-peers:50051"}
+- {name: BILLPLANE_OPERATOR_LEASE_NAME, value: {{ include "billplane.fullname" . }}-operator}
 - {name: BILLPLANE_OPERATOR_DEFAULT_TENANT, value: {{ .Values.defaultTenant }}}
 {{- with .Values.operator.watchNamespaces }}
 - {name: BILLPLANE_OPERATOR_NAMESPACES, value: {{ join "," . | quote }}}
