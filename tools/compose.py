@@ -173,7 +173,8 @@ def _stores() -> dict[str, Any]:
         "rabbitmq": _store(
             "rabbitmq:4-management",
             "/var/lib/rabbitmq",
-            ["CMD", "rabbitmq-diagnostics", "-q", "check_port_connectivity"],
+            # Its own tools would write the cookie as another user when they come first.
+            ["CMD-SHELL", "bash -c '</dev/tcp/127.0.0.1/5672'"],
             environment={
                 "RABBITMQ_DEFAULT_USER": "billplane",
                 "RABBITMQ_DEFAULT_PASS": credential("COMPOSE_RABBITMQ_PASSWORD"),
