@@ -107,6 +107,25 @@ async def test_what_consumers_die_of_too_often_ends_among_the_dead_letters(messa
     assert messages.handled.ordered["deadly"] == [1]
 
 
+async def test_attempts_are_counted_one_by_one_also_after_a_consumer_went_away(prefix):
+    client = RabbitMq(settings(prefix))
+    await client.declare("x", [], destinations([WAY.message]))
+    await client.publish([task()])
+    seen = []
+    for _ in range(2):  # a consumer that goes away, and its successor
+        deliveries = client.deliveries("x", [QUEUE])
+        seen.append((await asyncio.wait_for(anext(deliveries), 20)).attempt)
+        await deliveries.aclose()
+    deliveries = client.deliveries("x", [QUEUE])
+    for _ in range(3):
+        delivery = await asyncio.wait_for(anext(deliveries), 20)
+        seen.append(delivery.attempt)
+        await client.retry("x", delivery)
+    assert seen == [1, 2, 3, 4, 5]
+    await deliveries.aclose()
+    await client.close()
+
+
 async def test_a_queue_that_differs_is_refused_with_what_differs(make_stores, channel, prefix):
     await channel.declare_queue(f"{prefix}{QUEUE}", durable=True)
     messages = Messages(await make_stores(), WAY, prefix)

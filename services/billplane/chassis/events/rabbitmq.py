@@ -78,7 +78,7 @@ def queues_of(task: Destination, prefix: str = "") -> dict[str, dict[str, Any]]:
     }
 
 
-@dataclass
+@dataclass(eq=False)
 class _Lane:
     """What one consumer takes: its queues, its channel while there is one, what has arrived."""
 
@@ -187,9 +187,11 @@ class RabbitMq:
     async def retry(self, consumer: str, delivery: Delivery) -> None:
         """Put a copy with the next attempt's number into the delay queue, then take this one."""
         message: AbstractIncomingMessage = delivery.token
+        # RabbitMQ's own headers stay behind: they count what was, and the attempt includes it.
+        own = {name: value for name, value in message.headers.items() if name.startswith("ce_")}
         copy = aio_pika.Message(
             delivery.envelope,
-            headers={**message.headers, ATTEMPT: delivery.attempt + 1},
+            headers={**own, ATTEMPT: delivery.attempt + 1},
             content_type="application/json",
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
             message_id=message.message_id,
