@@ -19,7 +19,7 @@ from bench.harness import PAIRS_MIN, Bench, Result
 HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
 TABLE_WIDTH = 150
-NOT_BENCHMARKS = {"__init__", "__main__", "harness", "load", "served", "stores"}
+NOT_BENCHMARKS = {"__init__", "__main__", "harness", "load", "plain_operator", "served", "stores"}
 
 
 def main() -> int:

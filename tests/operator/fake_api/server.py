@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 from aiohttp import web
 
-from tests.operator.fake_api.store import KINDS_BY_PATH, Refused, Store
+from tests.operator.fake_api.store import KINDS_BY_PATH, WITH_STATUS, Refused, Store
 
 BOOKMARK_SECONDS = 0.5
 CHANGES = {"POST", "PUT", "PATCH", "DELETE"}
@@ -261,6 +261,11 @@ def discovery(steps):
         }
         for (of, at, plural), kind in KINDS_BY_PATH.items()
         if (of, at) == (group, version)
+    ]
+    resources += [
+        {**found, "name": f"{found['name']}/status", "verbs": ["get", "patch", "update"]}
+        for found in resources
+        if found["kind"] in WITH_STATUS
     ]
     at = f"{group}/{version}" if group else version
     return {"kind": "APIResourceList", "groupVersion": at, "resources": resources}
