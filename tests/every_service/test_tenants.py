@@ -28,7 +28,7 @@ SHARED = ("meter", "plan", "feed", "rule_id", "key_id", "provider")
 NAMING = {"id", "customer_id", "plan_id", "subscription_id", "plan", "meter", "feed"}
 INTERNAL = {
     "discount": {"ApplyDiscounts", "ReverseDiscounts"},
-    "exchange_rate": {"ApplyFeed", "RemoveFeed", "ListApplied"},
+    "exchange_rate": {"ApplyFeed", "RemoveFeed", "ListApplied", "ProvideSource"},
     "gateway": set(),
     "identity": {"ValidateKey", "ValidateToken", "CreateTenant", "GetTenant", "CreateTestKey"},
     "invoice": set(),

@@ -29,3 +29,10 @@ class SourceUnreadable(BillplaneError):
 
     kind = Kind.FAILED_PRECONDITION
     reason = "SOURCE_UNREADABLE"
+
+
+class SourceRefused(BillplaneError):
+    """A Secret or ConfigMap holds what no source can use."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "SOURCE_REFUSED"

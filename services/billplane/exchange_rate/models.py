@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from decimal import Decimal
 
-from sqlalchemy import Numeric
+from sqlalchemy import LargeBinary, Numeric
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from billplane.chassis.applied import AppliedColumns
@@ -42,3 +42,15 @@ class RateRow(Base):
     as_of: Mapped[date]
     held_back: Mapped[bool]
     fetched_at: Mapped[datetime]
+
+
+class FeedSourceRow(Base):
+    """What the Secrets and ConfigMaps hold that a feed's sources name, sealed."""
+
+    __tablename__ = "feed_sources"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    feed_id: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[str]
+    sealed: Mapped[bytes] = mapped_column(LargeBinary)
+    provided_at: Mapped[datetime]

@@ -1,17 +1,17 @@
 """Every SQL statement of exchange_rate."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 
-from sqlalchemy import select, text
+from sqlalchemy import delete, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 
 from billplane.chassis import ids
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.rest import Page, fetch_page
 from billplane.exchange_rate.domain import Leg, Quotation
-from billplane.exchange_rate.models import FeedRow, RateRow
+from billplane.exchange_rate.models import FeedRow, FeedSourceRow, RateRow
 
 
 async def feeds(tx: ReadTransaction) -> Sequence[FeedRow]:
@@ -111,3 +111,21 @@ async def page_of_rates(
         if value is not None:
             query = query.where(column == value)
     return await fetch_page(tx, query, RateRow.id, page)
+
+
+async def source(tx: ReadTransaction, feed_id: str) -> FeedSourceRow | None:
+    """Return what is held, sealed, of what a feed's sources name."""
+    return await tx.session.get(FeedSourceRow, (tx.tenant_id, feed_id))
+
+
+async def drop_source(tx: Transaction, feed_id: str) -> None:
+    """Drop what is held of what a feed's sources name."""
+    await tx.session.execute(delete(FeedSourceRow).where(FeedSourceRow.feed_id == feed_id))
+
+
+async def source_digests(tx: ReadTransaction, feed_ids: Sequence[str]) -> Mapping[str, str]:
+    """Return the digest of what is held for each feed that anything is held for."""
+    query = select(FeedSourceRow.feed_id, FeedSourceRow.digest).where(
+        FeedSourceRow.feed_id.in_(feed_ids)
+    )
+    return {row.feed_id: row.digest for row in await tx.session.execute(query)}

@@ -9,7 +9,7 @@ from billplane.chassis.errors import FieldError, Invalid
 from billplane.chassis.rest import Page
 from billplane.chassis.rpc import Call, Rpc, from_timestamp, to_timestamp
 from billplane.exchange_rate.domain import rate_text
-from billplane.exchange_rate.service import feeds, rates
+from billplane.exchange_rate.service import feeds, rates, sources
 from billplane.money import CURRENCY_CODES, CurrencyCode, currency_name, minor_units
 from billplane.protos.exchange_rate.v1 import exchange_rate_pb2 as pb
 
@@ -20,8 +20,12 @@ rpc = Rpc(pb.DESCRIPTOR.services_by_name["ExchangeRateService"])
 async def ApplyFeed(tx: Transaction, request: pb.ApplyFeedRequest) -> pb.ApplyFeedResponse:
     """Make the service run a feed's spec."""
     found = await feeds.apply_feed(tx, application_of(request))
+    held = await sources.digests(tx, [found.row.id])
     return pb.ApplyFeedResponse(
-        id=found.row.id, version=found.row.version, spec_hash=found.spec_hash
+        id=found.row.id,
+        version=found.row.version,
+        spec_hash=found.spec_hash,
+        source_digest=held.get(found.row.id, ""),
     )
 
 
@@ -40,6 +44,7 @@ async def ListApplied(
     tx.require_internal()
     page = Page.of(request.page_size, request.page_token)
     found, cursor = await feeds.list_feeds(tx, page, origin="resource")
+    held = await sources.digests(tx, [item.row.id for item in found])
     return pb.ListAppliedResponse(
         applied=[
             pb.Applied(
@@ -50,11 +55,23 @@ async def ListApplied(
                 epoch=item.row.epoch,
                 spec_hash=item.spec_hash,
                 id=item.row.id,
+                source_digest=held.get(item.row.id, ""),
             )
             for item in found
         ],
         next_page_token=cursor or "",
     )
+
+
+@rpc.write
+async def ProvideSource(
+    tx: Transaction, request: pb.ProvideSourceRequest
+) -> pb.ProvideSourceResponse:
+    """Hold what a feed's sources name of their namespace."""
+    await sources.provide_source(
+        tx, request.uid, request.epoch, request.digest, list(request.values)
+    )
+    return pb.ProvideSourceResponse()
 
 
 @rpc.write

@@ -246,7 +246,7 @@ DeletionPolicy = Literal["Retain", "Delete"]
 
 
 class SecretRef(ResourceModel):
-    """One key of a Secret in the resource's own namespace; read at use, never copied."""
+    """One key of a Secret in the resource's own namespace; where it is kept, it is sealed."""
 
     name: Annotated[str, Field(pattern=OBJECT_NAME_PATTERN)]
     key: Annotated[str, Field(pattern=OBJECT_KEY_PATTERN)]

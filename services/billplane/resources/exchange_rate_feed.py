@@ -1,7 +1,7 @@
 """ExchangeRateFeed: where rates come from, how often, and how old they may be."""
 
 from collections.abc import Iterator
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, NamedTuple
 
 from pydantic import Field
 
@@ -62,6 +62,17 @@ class JsonMapping(ResourceModel):
                 yield Violation(f"{path}.{name}", "REQUIRED", "is required where shape is List")
             if self.shape == "Object" and value is not None:
                 yield Violation(f"{path}.{name}", "NOT_ALLOWED", "is read only for shape List")
+
+
+class Reference(NamedTuple):
+    """One key of an object in the resource's own namespace, whose value a source needs."""
+
+    kind: Literal["Secret", "ConfigMap"]
+    name: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"key {self.key} in {self.kind} {self.name}"
 
 
 class JsonSource(ResourceModel):
@@ -156,6 +167,16 @@ class Source(ResourceModel):
         }
         yield from exactly_one(path, members)
 
+    @property
+    def reference(self) -> Reference | None:
+        """What the source reads of its namespace: a token, or the file itself."""
+        if self.json_api is not None and self.json_api.secret_ref is not None:
+            return Reference("Secret", self.json_api.secret_ref.name, self.json_api.secret_ref.key)
+        if self.csv is not None and self.csv.config_map_ref is not None:
+            found = self.csv.config_map_ref
+            return Reference("ConfigMap", found.name, found.key)
+        return None
+
 
 class ExchangeRateFeedSpec(Spec):
     """A feed of rates from one base currency.
@@ -182,6 +203,12 @@ class ExchangeRateFeedSpec(Spec):
         if self.time_zone is not None:
             return self.time_zone
         return "Europe/Berlin" if self.source.ecb is not None else "Etc/UTC"
+
+    @property
+    def references(self) -> tuple[Reference, ...]:
+        """What the sources read of their namespace, each once and in order."""
+        found = {each.reference for each in (self.source, *self.fallbacks)}
+        return tuple(sorted(each for each in found if each is not None))
 
     def check(self, path: str) -> Iterator[Violation]:
         """Yield repeated currencies, the base among them, and a missing schedule."""

@@ -1,34 +1,26 @@
 """Feeds: applied, made, refreshed."""
 
-import asyncio
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
 
-from billplane.chassis import applied, logging
+from billplane.chassis import applied
 from billplane.chassis.applied import Application
 from billplane.chassis.auth import Principal
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.errors import BillplaneError
-from billplane.chassis.http_client import HttpClient
 from billplane.chassis.rest import Page
 from billplane.chassis.runtime import Runtime
 from billplane.exchange_rate import domain, repository
 from billplane.exchange_rate.domain import Quotation
-from billplane.exchange_rate.errors import FeedNotFound, SourceUnreadable
+from billplane.exchange_rate.errors import FeedNotFound
 from billplane.exchange_rate.models import FeedRow
-from billplane.exchange_rate.providers import csv_table, ecb, json_api
-from billplane.exchange_rate.providers.base import rebase
-from billplane.exchange_rate.settings import ExchangeRateSettings
+from billplane.exchange_rate.service import fetching, sources
 from billplane.protos.exchange_rate.v1.events_pb2 import RatesStale, RatesUpdated
 from billplane.resources import ExchangeRateFeedSpec, parse_duration
-from billplane.resources.exchange_rate_feed import Source
-
-_log = logging.get("exchange_rate")
 
 KIND = "ExchangeRateFeed"
 RETRY = timedelta(minutes=5)
@@ -74,15 +66,19 @@ async def apply_feed(tx: Transaction, application: Application) -> FeedView:
     )
     if changed:
         row.next_refresh_at = tx.now
+        if not spec_of(row).references:
+            await repository.drop_source(tx, row.id)
     return await view(tx, row)
 
 
 async def remove_feed(tx: Transaction, uid: str, generation: int, epoch: int) -> None:
-    """Stop a feed; its rates stay, since documents name them.
+    """Stop a feed; its rates stay, since documents name them, and what its sources named goes.
 
     Raises: InternalOnly, StaleGeneration.
     """
-    await applied.remove(tx, FeedRow, uid, generation, epoch)
+    row = await applied.remove(tx, FeedRow, uid, generation, epoch)
+    if row is not None:
+        await repository.drop_source(tx, row.id)
 
 
 async def create_feed(tx: Transaction, name: str, spec: Any) -> FeedView:
@@ -180,8 +176,10 @@ async def refresh_feed(
         row = await get_row(reading, feed)
         spec = spec_of(row)
         known = await repository.known(reading, row.id)
+        held = await repository.source(reading, row.id) if spec.references else None
     try:
-        quotations = await _fetch(runtime, row, spec)
+        given = sources.opened(runtime, row, held)
+        quotations = await fetching.fetch(runtime, row, spec, given)
     except BillplaneError as error:
         async with runtime.database.write(runtime, principal) as tx:
             failed = await get_row(tx, feed)
@@ -192,21 +190,21 @@ async def refresh_feed(
         item for item in quotations if (item.quote, item.as_of, item.rate.normalize()) not in known
     ]
     async with runtime.database.write(runtime, principal) as tx:
-        held = await get_row(tx, feed)
-        refreshed = await _store(tx, held, spec, new)
-        held.last_success_at, held.last_error = tx.now, ""
-        held.next_refresh_at = next_refresh(spec, tx.now)
+        row = await get_row(tx, feed)
+        refreshed = await _store(tx, row, spec, new)
+        row.last_success_at, row.last_error = tx.now, ""
+        row.next_refresh_at = next_refresh(spec, tx.now)
         if refreshed.added:
-            held.stale_told = False
-        found = await view(tx, held)
+            row.stale_told = False
+        found = await view(tx, row)
         if refreshed.added:
             await tx.publish(
                 RatesUpdated(
-                    feed_id=held.id,
+                    feed_id=row.id,
                     as_of=found.as_of.isoformat() if found.as_of else "",
                     rate_count=refreshed.added,
                 ),
-                aggregate_id=held.id,
+                aggregate_id=row.id,
             )
         return found, refreshed
 
@@ -241,76 +239,3 @@ def next_refresh(spec: ExchangeRateFeedSpec, now: datetime) -> datetime | None:
         return None
     local = now.astimezone(ZoneInfo(spec.zone))
     return next(CronSim(spec.schedule, local)).astimezone(now.tzinfo)
-
-
-async def _fetch(runtime: Runtime, row: FeedRow, spec: ExchangeRateFeedSpec) -> list[Quotation]:
-    """Read the first source that answers: the feed's own, then its fallbacks.
-
-    Raises: the first source's error when none answers.
-    """
-    first: BillplaneError | None = None
-    for source in (spec.source, *spec.fallbacks):
-        try:
-            return await _read(runtime, row, spec, source)
-        except BillplaneError as error:
-            _log.warning("source_failed", feed=row.name, reason=error.reason, error=error.detail)
-            first = first or error
-    if first is None:
-        raise SourceUnreadable("the feed has no source")
-    raise first
-
-
-async def _read(
-    runtime: Runtime, row: FeedRow, spec: ExchangeRateFeedSpec, source: Source
-) -> list[Quotation]:
-    client: HttpClient = runtime.state
-    currencies = spec.currencies
-    if source.static is not None:
-        found = [
-            Quotation(item.quote, item.rate, date.fromisoformat(str(item.as_of)))
-            for item in source.static.rates
-        ]
-        return rebase(found, spec.base, spec.base, currencies)
-    if source.ecb is not None:
-        body = await _get(client, source.ecb.url or ecb.URLS[source.ecb.file])
-        quotations = await asyncio.to_thread(ecb.parse, body)
-        return rebase(quotations, ecb.BASE, spec.base, currencies)
-    if source.json_api is not None:
-        if source.json_api.secret_ref is not None:
-            raise SourceUnreadable("secretRef is read by the operator on Kubernetes only")
-        body = await _get(client, source.json_api.url)
-        today = runtime.clock.now().astimezone(ZoneInfo(spec.zone)).date()
-        return json_api.parse(body, source.json_api, spec.base, currencies, today)
-    table = source.csv
-    if table is None or table.config_map_ref is not None:
-        raise SourceUnreadable("configMapRef is read by the operator on Kubernetes only")
-    if table.url is not None:
-        body = await _get(client, table.url)
-    else:
-        body = await asyncio.to_thread(_local_file, runtime, row, str(table.file))
-    return await asyncio.to_thread(csv_table.parse, body, table, spec.base, currencies)
-
-
-async def _get(client: HttpClient, url: str) -> bytes:
-    answer = await client.fetch(url)
-    if answer.status != 200:
-        raise SourceUnreadable(f"{url} answered {answer.status}")
-    return answer.body
-
-
-def _local_file(runtime: Runtime, row: FeedRow, name: str) -> bytes:
-    """Read a file that lies beside the feed's manifest.
-
-    Raises: SourceUnreadable when files are refused, or it is not there.
-    """
-    settings: ExchangeRateSettings = runtime.settings  # type: ignore[assignment]
-    if not settings.resources_folder or row.namespace is None:
-        raise SourceUnreadable("`file` is read in local mode only; use url or configMapRef")
-    folder = Path(settings.resources_folder) / row.namespace / KIND
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise SourceUnreadable(f"{name} does not lie beside the manifest")
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise SourceUnreadable(f"{name}: {error.strerror}") from None

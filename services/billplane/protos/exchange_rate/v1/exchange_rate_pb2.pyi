@@ -90,19 +90,23 @@ class ApplyFeedResponse(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     SPEC_HASH_FIELD_NUMBER: _builtins.int
+    SOURCE_DIGEST_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     version: _builtins.int
     spec_hash: _builtins.str
+    source_digest: _builtins.str
+    """as provided last; empty = nothing is held"""
     def __init__(
         self,
         *,
         id: _builtins.str = ...,
         version: _builtins.int = ...,
         spec_hash: _builtins.str = ...,
+        source_digest: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "spec_hash", b"spec_hash", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "source_digest", b"source_digest", "spec_hash", b"spec_hash", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -217,6 +221,7 @@ class Applied(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     SPEC_HASH_FIELD_NUMBER: _builtins.int
     ID_FIELD_NUMBER: _builtins.int
+    SOURCE_DIGEST_FIELD_NUMBER: _builtins.int
     uid: _builtins.str
     namespace: _builtins.str
     name: _builtins.str
@@ -224,6 +229,8 @@ class Applied(_message.Message):
     epoch: _builtins.int
     spec_hash: _builtins.str
     id: _builtins.str
+    source_digest: _builtins.str
+    """as provided last; empty = nothing is held"""
     def __init__(
         self,
         *,
@@ -234,14 +241,117 @@ class Applied(_message.Message):
         epoch: _builtins.int = ...,
         spec_hash: _builtins.str = ...,
         id: _builtins.str = ...,
+        source_digest: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "generation", b"generation", "id", b"id", "name", b"name", "namespace", b"namespace", "spec_hash", b"spec_hash", "uid", b"uid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epoch", b"epoch", "generation", b"generation", "id", b"id", "name", b"name", "namespace", b"namespace", "source_digest", b"source_digest", "spec_hash", b"spec_hash", "uid", b"uid"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Applied: _TypeAlias = Applied  # noqa: Y015
+
+@_typing.final
+class ProvideSourceRequest(_message.Message):
+    """Everything that a feed's sources name and that is there; what was handed over before goes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UID_FIELD_NUMBER: _builtins.int
+    EPOCH_FIELD_NUMBER: _builtins.int
+    DIGEST_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    uid: _builtins.str
+    epoch: _builtins.int
+    digest: _builtins.str
+    """names the values to who provides them; empty = there are none"""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourceValue]: ...
+    def __init__(
+        self,
+        *,
+        uid: _builtins.str = ...,
+        epoch: _builtins.int = ...,
+        digest: _builtins.str = ...,
+        values: _abc.Iterable[Global___SourceValue] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest", b"digest", "epoch", b"epoch", "uid", b"uid", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProvideSourceRequest: _TypeAlias = ProvideSourceRequest  # noqa: Y015
+
+@_typing.final
+class ProvideSourceResponse(_message.Message):
+    """Nothing to tell."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProvideSourceResponse: _TypeAlias = ProvideSourceResponse  # noqa: Y015
+
+@_typing.final
+class SourceValue(_message.Message):
+    """One key of a Secret or ConfigMap. It is kept sealed, and no call returns it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    CONTENT_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """Secret or ConfigMap"""
+    name: _builtins.str
+    key: _builtins.str
+    content: _builtins.bytes
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        name: _builtins.str = ...,
+        key: _builtins.str = ...,
+        content: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "key", b"key", "kind", b"kind", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SourceValue: _TypeAlias = SourceValue  # noqa: Y015
+
+@_typing.final
+class SourceValues(_message.Message):
+    """The values of one feed, as they are sealed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourceValue]: ...
+    def __init__(
+        self,
+        *,
+        values: _abc.Iterable[Global___SourceValue] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SourceValues: _TypeAlias = SourceValues  # noqa: Y015
 
 @_typing.final
 class CreateFeedRequest(_message.Message):

@@ -50,6 +50,11 @@ class ExchangeRateServiceStub:
                 request_serializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.ListAppliedRequest.SerializeToString,
                 response_deserializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.ListAppliedResponse.FromString,
                 _registered_method=True)
+        self.ProvideSource = channel.unary_unary(
+                '/billplane.exchange_rate.v1.ExchangeRateService/ProvideSource',
+                request_serializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.ProvideSourceRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.ProvideSourceResponse.FromString,
+                _registered_method=True)
         self.CreateFeed = channel.unary_unary(
                 '/billplane.exchange_rate.v1.ExchangeRateService/CreateFeed',
                 request_serializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.CreateFeedRequest.SerializeToString,
@@ -107,6 +112,13 @@ class ExchangeRateServiceServicer:
 
     def ListApplied(self, request, context):
         """Lists what the operator applied, with the hash of what is run now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ProvideSource(self, request, context):
+        """Hands over what the Secrets and ConfigMaps hold that a feed's sources name; for the operator.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -178,6 +190,11 @@ def add_ExchangeRateServiceServicer_to_server(servicer, server):
                     servicer.ListApplied,
                     request_deserializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.ListAppliedRequest.FromString,
                     response_serializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.ListAppliedResponse.SerializeToString,
+            ),
+            'ProvideSource': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProvideSource,
+                    request_deserializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.ProvideSourceRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.ProvideSourceResponse.SerializeToString,
             ),
             'CreateFeed': grpc.unary_unary_rpc_method_handler(
                     servicer.CreateFeed,
@@ -297,6 +314,33 @@ class ExchangeRateService:
             '/billplane.exchange_rate.v1.ExchangeRateService/ListApplied',
             billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.ListAppliedRequest.SerializeToString,
             billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.ListAppliedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProvideSource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.exchange_rate.v1.ExchangeRateService/ProvideSource',
+            billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.ProvideSourceRequest.SerializeToString,
+            billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.ProvideSourceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,8 @@ class ExchangeRateServiceStub:
     """Stops a feed whose resource is gone; for the operator."""
     ListApplied: _grpc.UnaryUnaryMultiCallable[_exchange_rate_pb2.ListAppliedRequest, _exchange_rate_pb2.ListAppliedResponse]
     """Lists what the operator applied, with the hash of what is run now."""
+    ProvideSource: _grpc.UnaryUnaryMultiCallable[_exchange_rate_pb2.ProvideSourceRequest, _exchange_rate_pb2.ProvideSourceResponse]
+    """Hands over what the Secrets and ConfigMaps hold that a feed's sources name; for the operator."""
     CreateFeed: _grpc.UnaryUnaryMultiCallable[_exchange_rate_pb2.CreateFeedRequest, _exchange_rate_pb2.CreateFeedResponse]
     """Creates a feed by the API."""
     GetFeed: _grpc.UnaryUnaryMultiCallable[_exchange_rate_pb2.GetFeedRequest, _exchange_rate_pb2.GetFeedResponse]
@@ -65,6 +67,8 @@ class ExchangeRateServiceAsyncStub(ExchangeRateServiceStub):
     """Stops a feed whose resource is gone; for the operator."""
     ListApplied: _aio.UnaryUnaryMultiCallable[_exchange_rate_pb2.ListAppliedRequest, _exchange_rate_pb2.ListAppliedResponse]  # type: ignore[assignment]
     """Lists what the operator applied, with the hash of what is run now."""
+    ProvideSource: _aio.UnaryUnaryMultiCallable[_exchange_rate_pb2.ProvideSourceRequest, _exchange_rate_pb2.ProvideSourceResponse]  # type: ignore[assignment]
+    """Hands over what the Secrets and ConfigMaps hold that a feed's sources name; for the operator."""
     CreateFeed: _aio.UnaryUnaryMultiCallable[_exchange_rate_pb2.CreateFeedRequest, _exchange_rate_pb2.CreateFeedResponse]  # type: ignore[assignment]
     """Creates a feed by the API."""
     GetFeed: _aio.UnaryUnaryMultiCallable[_exchange_rate_pb2.GetFeedRequest, _exchange_rate_pb2.GetFeedResponse]  # type: ignore[assignment]
@@ -106,6 +110,14 @@ class ExchangeRateServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_rate_pb2.ListAppliedResponse, _abc.Awaitable[_exchange_rate_pb2.ListAppliedResponse]]:
         """Lists what the operator applied, with the hash of what is run now."""
+
+    @_abc_1.abstractmethod
+    def ProvideSource(
+        self,
+        request: _exchange_rate_pb2.ProvideSourceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exchange_rate_pb2.ProvideSourceResponse, _abc.Awaitable[_exchange_rate_pb2.ProvideSourceResponse]]:
+        """Hands over what the Secrets and ConfigMaps hold that a feed's sources name; for the operator."""
 
     @_abc_1.abstractmethod
     def CreateFeed(
