@@ -77,6 +77,7 @@ class Resource:
 
 
 SECRETS: Final = Resource("", "v1", "Secret", "secrets")
+CONFIG_MAPS: Final = Resource("", "v1", "ConfigMap", "configmaps")
 NAMESPACES: Final = Resource("", "v1", "Namespace", "namespaces", namespaced=False)
 SERVICES: Final = Resource("", "v1", "Service", "services")
 DEPLOYMENTS: Final = Resource("apps", "v1", "Deployment", "deployments")
@@ -91,7 +92,7 @@ CHILDREN: Final[Mapping[str, Resource]] = {
 
 
 def _client_types() -> dict[Resource, Any]:
-    known = (SECRETS, NAMESPACES, LEASES, *CHILDREN.values(), *CUSTOM.values())
+    known = (SECRETS, CONFIG_MAPS, NAMESPACES, LEASES, *CHILDREN.values(), *CUSTOM.values())
     return {
         resource: (create_namespaced_resource if resource.namespaced else create_global_resource)(
             resource.group, resource.version, resource.kind, resource.plural

@@ -1,10 +1,11 @@
 """Resources in a cluster: the same port that a folder offers, over the Kubernetes API."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from billplane.chassis import logging
+from billplane.chassis.auth import internal_seed
 from billplane.chassis.errors import BillplaneError, Kind
 from billplane.resources import GROUP, SpecError, spec_hash, validate_spec
 
@@ -12,7 +13,6 @@ from billplane_operator.cluster import (
     CHILDREN,
     CUSTOM,
     NAMESPACES,
-    SECRETS,
     Cluster,
     Document,
     KubernetesError,
@@ -22,6 +22,7 @@ from billplane_operator.conditions import READY
 from billplane_operator.drain import FINALIZER, is_deleted, without_finalizer
 from billplane_operator.kinds import ChildName, Desired, Key, SimulatorImage
 from billplane_operator.port import Broken, Gone, Settled
+from billplane_operator.references import References
 from billplane_operator.settings import OperatorSettings
 from billplane_operator.specs.simulator import MANAGED_BY
 from billplane_operator.watched import Watched, trimmed, version_of
@@ -31,8 +32,6 @@ _log = logging.get("operator")
 TENANT_LABEL: Final = "billplane.io/tenant"
 _PROVIDER_LABEL: Final = "billplane.io/provider"
 _UNSETTLED: Final = frozenset({"ExchangeRateFeed", "UtilityProvider"})
-
-SecretName = tuple[str, str]
 
 
 class NamespaceUnknown(BillplaneError):
@@ -50,7 +49,7 @@ class ChildNameTaken(BillplaneError):
 
 
 class ClusterResources:
-    """Resources of the namespaces that are looked after, their children, Secrets and tenants."""
+    """Resources of the namespaces that are looked after, their children and tenants."""
 
     def __init__(
         self, cluster: Cluster, settings: OperatorSettings, draining: Callable[[], bool]
@@ -60,7 +59,7 @@ class ClusterResources:
         self._draining = draining
         self._tenants: dict[str, str] = {}
         self._children: dict[Key, dict[ChildName, Document]] = {}
-        self._secrets: dict[SecretName, tuple[str, frozenset[str]]] = {}
+        self._references = References(cluster, internal_seed(settings))
         self.watched = Watched()
 
     @property
@@ -114,6 +113,7 @@ class ClusterResources:
             parsed = validate_spec(key.kind, spec)
         except SpecError as error:
             return Broken("\n".join(map(str, error.violations)), metadata["generation"])
+        found = await self._references.find(key.namespace, metadata["uid"], spec, parsed)
         image = self._settings.simulator_image
         return Desired(
             key,
@@ -122,7 +122,9 @@ class ClusterResources:
             spec_hash(parsed),
             metadata.get("annotations") or {},
             generation=metadata["generation"],
-            secrets_missing=await self._missing(key.namespace, spec),
+            secrets_missing=found.missing["Secret"],
+            config_maps_missing=found.missing["ConfigMap"],
+            provided=found.provided,
             simulator=(
                 SimulatorImage(image, self._settings.simulator_pull_policy) if image else None
             ),
@@ -245,11 +247,12 @@ class ClusterResources:
         self._children.get(key, {}).pop(child, None)
 
     async def look_around(self) -> Iterable[Key]:
-        """List children and read the Secrets that are named; return resources to look at.
+        """List children and read what specs name; return resources to look at.
 
         Raises: KubernetesError.
         """
-        return {*await self._children_changed(), *await self._secrets_changed()}
+        specs = [(key, document.get("spec")) for key, document in self.watched.items()]
+        return {*await self._references.changed(specs), *await self._children_changed()}
 
     async def _children_changed(self) -> set[Key]:
         found: dict[Key, dict[ChildName, Document]] = {}
@@ -265,38 +268,6 @@ class ClusterResources:
             if _versions(before.get(key, {})) != _versions(found.get(key, {}))
             and self.watched.get(key) is not None
         }
-
-    async def _secrets_changed(self) -> set[Key]:
-        users: dict[SecretName, set[Key]] = {}
-        for key, document in self.watched.items():
-            for name, _ in secret_refs(document.get("spec")):
-                users.setdefault((key.namespace, name), set()).add(key)
-        self._secrets = {name: seen for name, seen in self._secrets.items() if name in users}
-        changed: set[Key] = set()
-        for secret, keys in users.items():
-            before = self._secrets.get(secret)
-            if await self._read_secret(secret) != before and before is not None:
-                changed |= keys
-        return changed
-
-    async def _missing(self, namespace: str, spec: Any) -> list[str]:
-        missing = []
-        for name, key in sorted(set(secret_refs(spec))):
-            version, keys = await self._read_secret((namespace, name))
-            if not version:
-                missing.append(f"Secret {name}")
-            elif key not in keys:
-                missing.append(f"key {key} in Secret {name}")
-        return missing
-
-    async def _read_secret(self, name: SecretName) -> tuple[str, frozenset[str]]:
-        """Read which keys a Secret has, and remember it by its version; values are not kept."""
-        found = await self._cluster.get(SECRETS, *name)
-        seen = ("", frozenset[str]())
-        if found is not None:
-            seen = (version_of(found), frozenset(found.get("data") or {}))
-        self._secrets[name] = seen
-        return seen
 
     async def _read_namespaces(self) -> None:
         if self._settings.namespaces:
@@ -317,19 +288,6 @@ class ClusterResources:
     def _tenant(self, namespace: Document) -> str:
         labels = namespace["metadata"].get("labels") or {}
         return str(labels.get(TENANT_LABEL) or self._settings.default_tenant)
-
-
-def secret_refs(spec: Any) -> Iterator[tuple[str, str]]:
-    """Yield the name and key of every Secret that a spec refers to."""
-    if isinstance(spec, list):
-        for item in spec:
-            yield from secret_refs(item)
-    if isinstance(spec, dict):
-        for field, value in spec.items():
-            if field in ("secretRef", "clientSecretRef") and isinstance(value, dict):
-                yield str(value.get("name")), str(value.get("key"))
-            else:
-                yield from secret_refs(value)
 
 
 def _file_child(

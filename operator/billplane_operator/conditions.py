@@ -12,6 +12,9 @@ from typing import Any, Final, Literal
 READY: Final = "Ready"
 PAUSED: Final = "Paused"
 
+# What follows from a Secret or ConfigMap that is missing is not told instead of that.
+_FOLLOWING: Final = frozenset({"FetchFailed", "NoRates"})
+
 State = Literal["True", "False", "Unknown"]
 
 
@@ -29,6 +32,24 @@ def complete(known: Sequence[str], found: Iterable[Condition]) -> list[Condition
     """Return every condition that a kind knows, in its order; what is not told is unknown."""
     told = {condition.type: condition for condition in found}
     return [told.get(name) or Condition(name, "Unknown", "NotReconciled") for name in known]
+
+
+def with_missing(
+    found: list[Condition], secrets: Sequence[str], config_maps: Sequence[str]
+) -> list[Condition]:
+    """Return conditions that call nothing ready whose Secret or ConfigMap is missing."""
+    if not secrets and not config_maps:
+        return found
+    reason = "SecretMissing" if secrets else "ConfigMapMissing"
+    told = Condition(
+        READY, "False", reason, f"there is no {', no '.join([*secrets, *config_maps])}"
+    )
+    return [
+        told
+        if item.type == READY and (item.status == "True" or item.reason in _FOLLOWING)
+        else item
+        for item in found
+    ]
 
 
 def documents(

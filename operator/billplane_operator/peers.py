@@ -12,7 +12,7 @@ from billplane.protos.metering.v1 import metering_pb2, metering_pb2_grpc
 from billplane.protos.pricing.v1 import pricing_pb2, pricing_pb2_grpc
 from billplane.protos.utility_provider.v1 import utility_provider_pb2, utility_provider_pb2_grpc
 
-from billplane_operator.kinds import Applied, Desired, Key, Policy
+from billplane_operator.kinds import Applied, Desired, Key, Policy, Provided
 from billplane_operator.settings import OperatorSettings
 
 GRPC_PORT: Final = 50051
@@ -129,6 +129,7 @@ class Peers:
                     item.epoch,
                     item.spec_hash,
                     getattr(item, "endpoint", ""),
+                    getattr(item, "source_digest", ""),
                 )
             token = page.next_page_token
             if not token:
@@ -156,8 +157,8 @@ class Peers:
         )
         method = getattr(self._stub(api), f"Apply{api.noun}")
         answer = await self._ask(method, request, key.namespace)
-        asked = getattr(answer, "endpoint", "")
-        return Applied(answer.id, generation, epoch, answer.spec_hash, asked)
+        asked, held = getattr(answer, "endpoint", ""), getattr(answer, "source_digest", "")
+        return Applied(answer.id, generation, epoch, answer.spec_hash, asked, held)
 
     async def remove(self, key: Key, uid: str, generation: int, policy: Policy) -> None:
         """Take what the kind's service has of a resource out of use.
@@ -197,6 +198,21 @@ class Peers:
         stub = self._stub(_APIS["ExchangeRateFeed"])
         request = exchange_rate_pb2.RefreshFeedRequest(id=found_id)
         await self._ask(stub.RefreshFeed, request, key.namespace, _FETCH_SECONDS)
+
+    async def provide_source(self, desired: Desired, provided: Provided) -> None:
+        """Hand over what a feed names of its namespace.
+
+        Raises: PeerError.
+        """
+        stub = self._stub(_APIS["ExchangeRateFeed"])
+        values = [
+            exchange_rate_pb2.SourceValue(**value.reference._asdict(), content=value.content)
+            for value in provided.values
+        ]
+        request = exchange_rate_pb2.ProvideSourceRequest(
+            uid=desired.uid, epoch=self.epoch, digest=provided.digest, values=values
+        )
+        await self._ask(stub.ProvideSource, request, desired.key.namespace)
 
     async def probe_provider(self, key: Key, found_id: str) -> None:
         """Have a utility asked whether it is there, unless it was asked a moment ago.

@@ -29,6 +29,7 @@ from billplane_operator.kinds import (
     EnsureChild,
     Key,
     Probe,
+    Provide,
     Refresh,
     Remove,
     plan_removal,
@@ -43,12 +44,16 @@ _log = logging.get("operator")
 INVALID: Final = "InvalidSpec"
 STALE: Final = "STALE_GENERATION"
 # Somebody else decides what becomes of these: asking again at once helps nobody.
-_LEFT_ALONE: Final = frozenset({"AwaitingApproval", "FetchFailed", "SecretMissing"})
+_LEFT_ALONE: Final = frozenset(
+    {"AwaitingApproval", "ConfigMapMissing", "FetchFailed", "SecretMissing"}
+)
 _AWAY: Final = frozenset({Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED})
 _AGAIN_EVERY: Final = 6
 _AGAIN_KINDS: Final = frozenset({"ExchangeRateFeed", "UtilityProvider"})
 
 _Place: TypeAlias = tuple[str, str]
+_Expected: TypeAlias = tuple[str, str, str]
+"""Uid, spec hash and source digest of what a service is to run."""
 NewerEpoch = Callable[[int], Awaitable[None]]
 
 
@@ -77,7 +82,7 @@ class Reconciler:
         self.progress = progress.Progress()
         self._applied: dict[_Place, dict[str, Applied]] = {}
         self._changes: Counter[_Place] = Counter()
-        self._expected: dict[Key, tuple[str, str]] = {}
+        self._expected: dict[Key, _Expected] = {}
         self._probe_due: set[Key] = set()
         self._stopping = asyncio.Event()
 
@@ -145,7 +150,7 @@ class Reconciler:
             applied = (await self._list(key)).get(settled.uid)
             same = applied is not None and applied.spec_hash == settled.spec_hash
             if applied is not None and same and settled.generation in (None, applied.generation):
-                self._expected[key] = (settled.uid, settled.spec_hash)
+                self._expected[key] = (settled.uid, settled.spec_hash, "")
                 return True
         wanted = await self._port.read(key)
         if wanted is None:
@@ -176,12 +181,15 @@ class Reconciler:
             actual = await self._actual(key, (await self._list(key)).get(wanted.uid))
         for action in rules.plan(wanted, actual):
             actual = await self._act(wanted, actual, action)
-        found = _with_secrets(wanted, rules.conditions(wanted, actual))
+        found = conditions.with_missing(
+            rules.conditions(wanted, actual), wanted.secrets_missing, wanted.config_maps_missing
+        )
         counted = actual.applied.generation if actual.applied else 1
         generation = counted if wanted.generation is None else wanted.generation
         await self._write(key, found, rules.status(wanted, actual), generation)
         if actual.applied is not None and actual.applied.spec_hash == wanted.spec_hash:
-            self._expected[key] = (wanted.uid, wanted.spec_hash)
+            digest = wanted.provided.digest if wanted.provided else ""
+            self._expected[key] = (wanted.uid, wanted.spec_hash, digest)
         ready = next(item for item in found if item.type == READY)
         if ready.status != "True":
             _count(key, ready.reason)
@@ -220,6 +228,13 @@ class Reconciler:
                 await self._peers.probe_provider(key, actual.applied.id)
                 found = await self._actual(key, actual.applied)
                 return replace(found, details={**found.details, "probeDue": False})
+            case Provide() if actual.applied is not None:
+                await self._peers.provide_source(wanted, action.provided)
+                applied = replace(actual.applied, source_digest=action.provided.digest)
+                (await self._list(key))[wanted.uid] = applied
+                self._note_change(key)
+                _log.info("source_provided", **_named(key), values=len(action.provided.values))
+                return replace(actual, applied=applied)
             case Refresh() if actual.applied is not None:
                 return await self._refresh(wanted, actual.applied)
         return actual
@@ -324,11 +339,11 @@ class Reconciler:
             return  # the list is older than what was done meanwhile
         self._applied[place] = found
         for key in keys:
-            uid, spec_hash = self._expected.get(key, ("", ""))
+            uid, *expected = self._expected.get(key, ("", "", ""))
             if not uid:
                 continue
             applied = found.get(uid)
-            if applied is None or applied.spec_hash != spec_hash:
+            if applied is None or [applied.spec_hash, applied.source_digest] != expected:
                 _log.warning("drift_found", **_named(key))
                 progress.DRIFT.labels(kind).inc()
                 await self.add(key)
@@ -367,14 +382,6 @@ class Reconciler:
 
 def _without(status: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return {name: value for name, value in status.items() if name not in names}
-
-
-def _with_secrets(wanted: Desired, found: list[Condition]) -> list[Condition]:
-    """Return conditions that call nothing ready whose Secret is missing."""
-    if not wanted.secrets_missing:
-        return found
-    missing = _not_ready("SecretMissing", f"there is no {', no '.join(wanted.secrets_missing)}")
-    return [missing if item.type == READY and item.status == "True" else item for item in found]
 
 
 def _not_ready(reason: str, message: str) -> Condition:

@@ -14,6 +14,7 @@ from billplane_operator.kinds import (
     EnsureChild,
     Key,
     Probe,
+    Provided,
     Refresh,
     Remove,
     SimulatorImage,
@@ -29,6 +30,7 @@ from tests.operator.folder import FEED, METER, PLAN
 
 SPECS = {"BillingPlan": PLAN, "Meter": METER, "ExchangeRateFeed": FEED}
 KINDS = st.sampled_from(sorted(SPECS))
+PAUSED = {"billplane.io/reconcile": "paused"}
 HASHES = st.sampled_from(["", "0" * 64, "same"])
 
 
@@ -111,6 +113,28 @@ def test_a_feed_is_fetched_at_first_and_when_its_file_changed(details, digest, e
     wanted = replace(desired("ExchangeRateFeed"), source_digest=digest)
     actual = Actual(runs(wanted).applied, details)
     assert RULES["ExchangeRateFeed"].plan(wanted, actual) == expected
+
+
+@pytest.mark.parametrize(
+    ("held", "digest", "expected"),
+    [
+        (None, "new", ["Apply", "Provide", "Refresh"]),
+        (None, "", ["Apply", "Refresh"]),
+        ("", "new", ["Provide", "Refresh"]),
+        ("old", "new", ["Provide", "Refresh"]),
+        ("old", "", ["Provide", "Refresh"]),
+        ("new", "new", []),
+        ("old", None, []),
+    ],
+)
+def test_a_feed_is_handed_what_its_service_lacks_and_fetched_then(held, digest, expected):
+    provided = None if digest is None else Provided(digest)
+    wanted = replace(desired("ExchangeRateFeed"), provided=provided)
+    applied = replace(runs(wanted).applied, source_digest=held or "")
+    actual = Actual() if held is None else Actual(applied, {"rateCount": 1})
+    actions = RULES["ExchangeRateFeed"].plan(wanted, actual)
+    assert [type(action).__name__ for action in actions] == expected
+    assert RULES["ExchangeRateFeed"].plan(replace(wanted, annotations=PAUSED), actual) == []
 
 
 @pytest.mark.parametrize("apply_to", ["New", "All"])

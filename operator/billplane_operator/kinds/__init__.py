@@ -19,10 +19,13 @@ from billplane_operator.kinds.base import (
     Key,
     Policy,
     Probe,
+    Provide,
+    Provided,
     Refresh,
     Remove,
     Rules,
     SimulatorImage,
+    SourceValue,
     plan_removal,
 )
 
@@ -48,9 +51,12 @@ __all__ = [
     "Key",
     "Policy",
     "Probe",
+    "Provide",
+    "Provided",
     "Refresh",
     "Remove",
     "Rules",
     "SimulatorImage",
+    "SourceValue",
     "plan_removal",
 ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
 from billplane.resources import Spec
+from billplane.resources.exchange_rate_feed import Reference
 
 from billplane_operator.conditions import Condition
 
@@ -42,12 +43,29 @@ class SimulatorImage:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceValue:
+    """One key of a Secret or ConfigMap that a feed names."""
+
+    reference: Reference
+    content: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Provided:
+    """What there is of the Secrets and ConfigMaps that a feed names; `digest` names it."""
+
+    digest: str = ""
+    values: Sequence[SourceValue] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Desired:
     """What somebody wrote.
 
     Shape: `generation` is the API server's count of the spec, None where nobody counts;
         `source_digest` names the content of the local file that the spec reads, if it does;
-        `secrets_missing` tells each Secret or key of one that the spec names and nobody made;
+        `secrets_missing` tells each Secret or key of one that the spec names and nobody made,
+        `config_maps_missing` each ConfigMap; `provided` is None where neither can be read;
         `simulator` is None where no simulated utility can be run.
     """
 
@@ -59,6 +77,8 @@ class Desired:
     source_digest: str = ""
     generation: int | None = None
     secrets_missing: Sequence[str] = ()
+    config_maps_missing: Sequence[str] = ()
+    provided: Provided | None = None
     simulator: SimulatorImage | None = None
 
     @property
@@ -74,13 +94,18 @@ class Desired:
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a service runs of a resource; `spec_hash` is of the spec that it really runs."""
+    """What a service runs of a resource.
+
+    Shape: `spec_hash` is of the spec that it really runs; `source_digest` is of what it holds of
+        the Secrets and ConfigMaps that a feed names.
+    """
 
     id: str
     generation: int
     epoch: int
     spec_hash: str
     endpoint: str = ""
+    source_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +126,13 @@ class Apply:
 
     generation: int
     endpoint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Provide:
+    """Hand over what a feed names of its namespace."""
+
+    provided: Provided
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +167,7 @@ class Remove:
     policy: Policy
 
 
-Action: TypeAlias = Apply | Refresh | Probe | EnsureChild | DeleteChild | Remove
+Action: TypeAlias = Apply | Provide | Refresh | Probe | EnsureChild | DeleteChild | Remove
 
 
 @dataclass(frozen=True, slots=True)

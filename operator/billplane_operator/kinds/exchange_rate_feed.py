@@ -7,6 +7,7 @@ from billplane_operator.kinds.base import (
     Action,
     Actual,
     Desired,
+    Provide,
     Refresh,
     Rules,
     plan_apply,
@@ -15,9 +16,10 @@ from billplane_operator.kinds.base import (
 
 
 def plan(desired: Desired, actual: Actual) -> list[Action]:
-    """Apply the spec where it does not run; fetch it then, when its file changed, or at first.
+    """Apply the spec where it does not run, and hand over what its sources name where it differs.
 
-    A fetch that failed is repeated by exchange_rate, in its own time.
+    The feed is fetched then, when its file changed, or at first. A fetch that failed is repeated
+    by exchange_rate, in its own time.
     """
     if desired.paused:
         return []
@@ -25,7 +27,16 @@ def plan(desired: Desired, actual: Actual) -> list[Action]:
     details = actual.details
     changed = details.get("sourceDigest", "") != desired.source_digest and not details.get("error")
     never = not details.get("rateCount") and not details.get("error")
-    return [*apply, Refresh()] if apply or changed or never else []
+    provide = _plan_provide(desired, actual)
+    refresh = [Refresh()] if apply or provide or changed or never else []
+    return [*apply, *provide, *refresh]
+
+
+def _plan_provide(desired: Desired, actual: Actual) -> list[Action]:
+    held = actual.applied.source_digest if actual.applied else ""
+    if desired.provided is None or desired.provided.digest == held:
+        return []
+    return [Provide(desired.provided)]
 
 
 def conditions(desired: Desired, actual: Actual) -> list[Condition]:

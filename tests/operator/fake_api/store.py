@@ -13,6 +13,7 @@ from tests.resources.crd_schema import Crd
 
 BUILT_IN = {
     ("", "v1", "secrets"): "Secret",
+    ("", "v1", "configmaps"): "ConfigMap",
     ("", "v1", "services"): "Service",
     ("", "v1", "namespaces"): "Namespace",
     ("apps", "v1", "deployments"): "Deployment",
