@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.fixtures.platform",
     "tests.fixtures.brokers",
     "tests.fixtures.airport",
+    "tests.fixtures.left_out",
 ]
 
 IN_A_CLUSTER = os.environ.get("BILLPLANE_TEST_CLUSTER") == "1"
