@@ -1,6 +1,7 @@
 """An installation as it comes up: ready, quiet, tried from beside it, with secrets of its own."""
 
 import json
+from datetime import datetime
 
 from tests.cluster.kube import NAMESPACE
 
@@ -16,6 +17,31 @@ def test_every_pod_is_ready_and_none_was_restarted(kube):
     }
     assert kube.all_ready(), kube.not_ready()
     assert restarted == {}
+
+
+def test_what_an_installation_takes_is_told(kube, record_figure):
+    pods = kube.pods()
+    topology = "compact" if len(pods) < 12 else "fleet"
+    used = {
+        pod["metadata"]["name"]: kube.memory_bytes(pod["metadata"]["name"]) / 2**20 for pod in pods
+    }
+    for pod in pods:
+        component = pod["metadata"]["labels"]["app.kubernetes.io/component"]
+        record_figure(f"memory, {topology}: {component}", used[pod["metadata"]["name"]], "MiB")
+    record_figure(f"memory, {topology}: all pods", sum(used.values()), "MiB")
+    made = min(instant(pod["metadata"]["creationTimestamp"]) for pod in pods)
+    ready = max(
+        instant(condition["lastTransitionTime"])
+        for pod in pods
+        for condition in pod["status"]["conditions"]
+        if condition["type"] == "Ready"
+    )
+    record_figure(f"first pod to all ready, {topology}", (ready - made).total_seconds(), "s")
+    assert all(memory < 700 for memory in used.values()), used
+
+
+def instant(text):
+    return datetime.fromisoformat(text)
 
 
 def test_helms_own_tests_are_green(kube):

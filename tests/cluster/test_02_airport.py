@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 from tests.cluster.kube import GATEWAY, ROOT
 
@@ -9,8 +10,9 @@ SHARED = ("currency", "subtotal_minor", "discount_minor", "tax_minor", "total_mi
 
 
 def test_january_of_the_airport_equals_the_independent_computation(
-    kube, api, airport_source, tmp_path, monkeypatch
+    kube, api, airport_source, tmp_path, monkeypatch, record_figure
 ):
+    started = time.monotonic()
     kube.kubectl("apply", "-f", "examples/airport/", namespace="default")
     for kind, name in (
         ("meter", "flights"),
@@ -32,6 +34,8 @@ def test_january_of_the_airport_equals_the_independent_computation(
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    seconds = time.monotonic() - started
+    record_figure("kubectl apply of the airport to sixteen invoices", seconds, "s")
     invoices = {
         invoice["customer"]["external_id"]: invoice
         for invoice in api.call("GET", "/v1/invoices?limit=200")["data"]

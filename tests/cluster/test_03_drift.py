@@ -9,7 +9,7 @@ SECONDS = 30
 METER, PLAN, FEED, PROVIDER = SAMPLES
 
 
-def test_a_hand_edited_row_of_the_plan_table_is_repaired(kube, namespace):
+def test_a_hand_edited_row_of_the_plan_table_is_repaired(kube, namespace, record_figure):
     kube.apply(PLAN.document("edited"), namespace=namespace)
     kube.wait_ready("billingplan", "edited", namespace)
 
@@ -21,11 +21,12 @@ def test_a_hand_edited_row_of_the_plan_table_is_repaired(kube, namespace):
         "UPDATE pricing.plans SET spec = jsonb_set(spec, '{displayName}', '\"Somebody else''s\"')"
         " WHERE name = 'edited'"
     )
-    eventually(lambda: stored() == "Sample", SECONDS)
+    seconds = eventually(lambda: stored() == "Sample", SECONDS)
+    record_figure("drift repair: a row of the plan table", seconds, "s")
     eventually(lambda: kube.condition("billingplan", "edited", namespace)["status"] == "True", 30)
 
 
-def test_a_deleted_simulator_and_an_edited_policy_come_back(kube, namespace):
+def test_a_deleted_simulator_and_an_edited_policy_come_back(kube, namespace, record_figure):
     kube.apply(PROVIDER.document("northwind"), namespace=namespace)
     kube.wait_ready("utilityprovider", "northwind", namespace, 120)
     (deployment,) = kube.items("deployments", namespace=namespace)
@@ -36,7 +37,8 @@ def test_a_deleted_simulator_and_an_edited_policy_come_back(kube, namespace):
         found = kube.items("deployments", namespace=namespace)
         return found and found[0]["metadata"]["uid"] != deployment["metadata"]["uid"]
 
-    eventually(replaced, SECONDS)
+    seconds = eventually(replaced, SECONDS)
+    record_figure("drift repair: a deleted Deployment", seconds, "s")
 
     policies = kube.items("networkpolicies", namespace=namespace)
     policy = next(item for item in policies if item["metadata"]["name"] == name)
@@ -47,7 +49,7 @@ def test_a_deleted_simulator_and_an_edited_policy_come_back(kube, namespace):
         found = kube.json("networkpolicy", name, namespace=namespace)
         return found["spec"]["ingress"] == policy["spec"]["ingress"]
 
-    eventually(closed, SECONDS)
+    record_figure("drift repair: an edited NetworkPolicy", eventually(closed, SECONDS), "s")
     kube.wait_ready("utilityprovider", "northwind", namespace, 120)
 
 
