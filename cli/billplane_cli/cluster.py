@@ -56,6 +56,11 @@ class Source:
         return self.root / "charts" / "billplane"
 
     @property
+    def image(self) -> str:
+        """The image as examples name it: the newest that was built."""
+        return f"{RELEASE}:{self.version}"
+
+    @property
     def version(self) -> str:
         """The version of the project."""
         project = tomllib.loads((self.root / "pyproject.toml").read_text(encoding="utf-8"))
@@ -167,7 +172,8 @@ def build(source: Source) -> str:
     command = ["docker", "build", "--quiet", "--build-arg", f"VERSION={source.version}"]
     image_id = _tool(*command, str(source.root), seconds=BUILD_SECONDS).strip()
     image = f"{RELEASE}:{source.version}-{image_id.removeprefix('sha256:')[:12]}"
-    _tool("docker", "tag", image_id, image)
+    for name in (image, source.image):
+        _tool("docker", "tag", image_id, name)
     return image
 
 
@@ -180,7 +186,7 @@ def images_of(source: Source) -> list[str]:
         for line in shown.splitlines()
         if line.strip().removeprefix("- ").startswith("image:")
     }
-    return sorted(image for image in found if not image.startswith("billplane:"))
+    return sorted(image for image in found if not image.startswith(f"{RELEASE}:"))
 
 
 def require_tools() -> None:

@@ -93,3 +93,19 @@ def test_rest_and_grpc_clients_call_services_with_a_key(kube, api, namespace):
     assert rest == {"tax": 200, "tax_without": 401, "gateway": 200}
     grpc = last_line(finished(kube, "grpc", namespace, 120))
     assert grpc == {"health": 1, "plans": True, "without": "UNAUTHENTICATED"}
+
+
+@pytest.mark.parametrize("client", ["rest", "grpc"])
+def test_the_examples_of_clients_run_as_they_are(kube, api, client):
+    job = f"job/billplane-{client}-client"
+    try:
+        kube.kubectl(
+            *("create", "secret", "generic", "billplane-client"),
+            f"--from-literal=api-key={api.key}",
+        )
+        kube.kubectl("apply", "-k", f"examples/clients/{client}")
+        kube.kubectl("wait", "--for=condition=complete", job, "--timeout=120s", seconds=130)
+        assert kube.kubectl("logs", job).strip()
+    finally:
+        kube.kubectl("delete", "-k", f"examples/clients/{client}", "--ignore-not-found")
+        kube.kubectl("delete", "secret", "billplane-client", "--ignore-not-found")

@@ -82,7 +82,8 @@ def up(
         if tag is None:
             say("Building the image …")
         image = f"{cluster.RELEASE}:{tag}" if tag else cluster.build(clone)
-        here.load([image, *cluster.images_of(clone)], say)
+        own = [image] if tag else [image, clone.image]
+        here.load([*own, *cluster.images_of(clone)], say)
         say(f"Installing ({topology}) and waiting until all pods are ready …")
         chosen = [
             f"topology={topology}",
@@ -116,7 +117,7 @@ def load(session: Session, name: NameOption = "billplane", source: SourceOption 
     clone = Source.find(source)
     with session.output.working("Building the image …") as say:
         image = cluster.build(clone)
-        Cluster(name).load([image], say)
+        Cluster(name).load([image, clone.image], say)
     session.output.show({"image": image, "tag": image.partition(":")[2]})
 
 
