@@ -3,11 +3,13 @@
 import asyncio
 import random
 from collections.abc import Hashable
-from typing import Final, Generic, TypeVar
+from typing import Final, Generic, TypeAlias, TypeVar
 
 BACKOFF_FIRST_SECONDS: Final = 0.5
 
 Item = TypeVar("Item", bound=Hashable)
+_Turn: TypeAlias = tuple[bool, int]
+"""Whether an item failed, and its rank: what is lower comes first."""
 
 
 class WorkQueue(Generic[Item]):
@@ -22,7 +24,9 @@ class WorkQueue(Generic[Item]):
         self._backoff_max_seconds = backoff_max_seconds
         self._retrying_max = retrying_max
         self._shut = False
-        self._waiting: dict[Item, int] = {}
+        self._waiting: dict[Item, _Turn] = {}
+        # Whose turn is alike waits in order; the queue is long only when everything is new.
+        self._lines: dict[_Turn, dict[Item, None]] = {}
         self._in_hand: dict[Item, int] = {}
         self._again: set[Item] = set()
         self._failures: dict[Item, int] = {}
@@ -36,7 +40,7 @@ class WorkQueue(Generic[Item]):
             if item in self._in_hand:
                 self._again.add(item)
             else:
-                self._waiting.setdefault(item, rank)
+                self._line_up(item, rank)
             self._changed.notify_all()
 
     async def take(self) -> Item | None:
@@ -45,7 +49,7 @@ class WorkQueue(Generic[Item]):
             while not self._shut:
                 item = self._next()
                 if item is not None:
-                    self._in_hand[item] = self._waiting.pop(item)
+                    _, self._in_hand[item] = self._leave(item)
                     return item
                 await self._changed.wait()
         return None
@@ -80,7 +84,9 @@ class WorkQueue(Generic[Item]):
     def forget(self, item: Item) -> None:
         """Drop what is remembered of an item's failures."""
         self._cancel_timer(item)
-        self._failures.pop(item, None)
+        if self._failures.pop(item, None) is not None and item in self._waiting:
+            _, rank = self._leave(item)
+            self._line_up(item, rank)
 
     def close(self) -> None:
         """Cancel what backs off."""
@@ -92,24 +98,36 @@ class WorkQueue(Generic[Item]):
             rank = self._in_hand.pop(item)
             if item in self._again:
                 self._again.discard(item)
-                self._waiting.setdefault(item, rank)
+                self._line_up(item, rank)
             self._changed.notify_all()
 
+    def _line_up(self, item: Item, rank: int) -> None:
+        if item not in self._waiting:
+            turn = (item in self._failures, rank)
+            self._waiting[item] = turn
+            self._lines.setdefault(turn, {})[item] = None
+
+    def _leave(self, item: Item) -> _Turn:
+        turn = self._waiting.pop(item)
+        line = self._lines[turn]
+        del line[item]
+        if not line:
+            del self._lines[turn]
+        return turn
+
     def _next(self) -> Item | None:
-        if not self._waiting:
+        if not self._lines:
             return None
-        item = min(self._waiting, key=self._order)
-        if item in self._failures:
+        turn = min(self._lines)
+        item = next(iter(self._lines[turn]))
+        failed, rank = turn
+        if failed:
             retrying = sum(other in self._failures for other in self._in_hand)
             return item if retrying < self._retrying_max else None
-        rank = self._waiting[item]
         held = any(
             other < rank for name, other in self._in_hand.items() if name not in self._failures
         )
         return None if held else item
-
-    def _order(self, item: Item) -> tuple[bool, int]:
-        return item in self._failures, self._waiting[item]
 
     def _delay(self, item: Item) -> float:
         failures = self._failures.get(item, 0)

@@ -111,3 +111,28 @@ async def test_a_queue_that_is_shut_gives_nothing_out_and_wakes_who_waits():
     assert await waiting is None
     await queue.failed("a")
     assert await queue.take() is None
+
+
+async def test_items_wait_in_order_and_a_long_queue_costs_no_more_for_each():
+    queue = WorkQueue(60)
+    for number in range(50_000):
+        await queue.add(number, 0)
+    async with asyncio.timeout(5):
+        for number in range(50_000):
+            assert await queue.take() == number
+            await queue.done(number)
+    assert queue.depth() == 0
+
+
+async def test_a_change_moves_what_failed_to_those_that_did_not():
+    queue = WorkQueue(60)
+    await queue.add("a", 0)
+    assert await taken(queue) == "a"
+    await queue.failed("a")
+    await queue.add("a", 0)
+    await queue.add("b", 0)
+    queue.forget("a")
+    assert (await taken(queue), await taken(queue), queue.depth()) == ("b", "a", 0)
+    await queue.done("b")
+    await queue.done("a")
+    assert await taken(queue) is None
