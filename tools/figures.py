@@ -9,7 +9,7 @@ TARGET = ROOT / "docs" / "operating" / "numbers.md"
 HEAD = """# Figures
 
 Measured by the cluster's tests (`make e2e`, `make e2e-full`) in a kind cluster of one node with
-2 cores, every store bundled; written by `tools/numbers.py`. They are of a small shared machine: a
+2 cores, every store bundled; written by `tools/figures.py`. They are of a small shared machine: a
 cluster with more cores is faster. Memory is what a pod's control group has in use, page cache that
 can be dropped left out.
 
