@@ -58,10 +58,10 @@ class References:
         missing: dict[str, list[str]] = {kind: [] for kind in _RESOURCES}
         for kind, name, key in sorted(set(references_of(document))):
             found = objects[kind, name]
-            if found is None:
-                missing[kind] += [f"{kind} {name}"] if f"{kind} {name}" not in missing[kind] else []
-            elif key not in _keys(found):
-                missing[kind].append(f"key {key} in {kind} {name}")
+            told = f"{kind} {name}" if found is None else f"key {key} in {kind} {name}"
+            there = found is not None and key in _keys(found)
+            if not there and told not in missing[kind]:
+                missing[kind].append(told)
         if not isinstance(spec, ExchangeRateFeedSpec):
             return Found(missing, None)
         values = [
