@@ -57,9 +57,9 @@ def kill(kube, selector_or_name):
     eventually(replaced, 240, kube.not_ready)
 
 
-def test_every_pod_and_store_is_killed_under_load_and_nothing_is_lost(kube, api, loaded, full):
+def test_every_pod_and_store_is_killed_under_load_and_nothing_is_lost(kube, api, loaded):
     victims = [*workloads(kube), *STORES]
-    load = Load(kube, loaded, api.key, 600 if full else 300)
+    load = Load(kube, loaded, api.key, 200)
     eventually(
         lambda: kube.json("pod", "load", namespace=loaded)["status"].get("phase") == "Running", 60
     )
