@@ -136,9 +136,11 @@ def _run(options: argparse.Namespace, settings: OperatorSettings) -> int:
     if options.command == "local":
         return _local(options, settings)
     if options.command == "run":
+        import uvloop  # noqa: PLC0415
+
         from billplane_operator import cluster_run  # noqa: PLC0415
 
-        return asyncio.run(cluster_run.run(settings))
+        return uvloop.run(cluster_run.run(settings))
     from billplane_operator import jobs  # noqa: PLC0415
 
     work: Coroutine[Any, Any, int]
