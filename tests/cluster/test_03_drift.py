@@ -14,12 +14,15 @@ def test_a_hand_edited_row_of_the_plan_table_is_repaired(kube, namespace, record
     kube.wait_ready("billingplan", "edited", namespace)
 
     def stored():
-        return kube.sql("SELECT spec->>'displayName' FROM pricing.plans WHERE name = 'edited'")
+        return kube.sql(
+            "SELECT spec->>'displayName' FROM pricing.plans"
+            " WHERE name = 'edited' AND removed_at IS NULL"
+        )
 
     assert stored() == "Sample"
     kube.sql(
         "UPDATE pricing.plans SET spec = jsonb_set(spec, '{displayName}', '\"Somebody else''s\"')"
-        " WHERE name = 'edited'"
+        " WHERE name = 'edited' AND removed_at IS NULL"
     )
     seconds = eventually(lambda: stored() == "Sample", SECONDS)
     record_figure("drift repair: a row of the plan table", seconds, "s")
@@ -65,7 +68,10 @@ def test_a_paused_resource_is_left_alone(kube, namespace):
     kube.kubectl("annotate", "meter", "paused", pause, "--overwrite", namespace=namespace)
 
     def shown():
-        return kube.sql("SELECT spec->>'displayName' FROM metering.meters WHERE name = 'paused'")
+        return kube.sql(
+            "SELECT spec->>'displayName' FROM metering.meters"
+            " WHERE name = 'paused' AND removed_at IS NULL"
+        )
 
     assert shown() != "Not yet"
     kube.kubectl("annotate", "meter", "paused", "billplane.io/reconcile-", namespace=namespace)
