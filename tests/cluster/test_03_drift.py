@@ -76,3 +76,34 @@ def test_a_paused_resource_is_left_alone(kube, namespace):
     assert shown() != "Not yet"
     kube.kubectl("annotate", "meter", "paused", "billplane.io/reconcile-", namespace=namespace)
     eventually(lambda: shown() == "Not yet", 30)
+
+
+def test_a_feed_reads_its_config_map_and_follows_it(kube, api, namespace):
+    def table(rate):
+        return {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "rates"},
+            "data": {"rates.csv": f"Date,USD\n2026-01-02,{rate}\n"},
+        }
+
+    source = {"csv": {"configMapRef": {"name": "rates", "key": "rates.csv"}, "wide": True}}
+    kube.apply(table("1.25"), FEED.document("followed", source=source), namespace=namespace)
+    kube.wait_ready("exchangeratefeed", "followed", namespace)
+
+    def rate():
+        query = "as_of=2026-01-02&feed=followed"
+        return api.call("GET", f"/v1/exchange_rates/EUR/USD?{query}")["rate"]
+
+    assert rate() == "1.25"
+    kube.apply(table("1.5"), namespace=namespace)
+    eventually(lambda: rate() == "1.5", SECONDS, rate)
+    kube.kubectl("delete", "configmap", "rates", namespace=namespace)
+    eventually(
+        lambda: (
+            kube.condition("exchangeratefeed", "followed", namespace).get("reason")
+            == "ConfigMapMissing"
+        ),
+        SECONDS,
+        lambda: str(kube.resource("exchangeratefeed", "followed", namespace)["status"]),
+    )
