@@ -43,7 +43,7 @@ REFUSED = [
     ({"operator": {"replicas": 3}}, "at '/operator/replicas': maximum: got 3, want 2"),
     ({"logLevel": "verbose"}, "at '/logLevel': value must be one of"),
     ({"otlpEndpoint": "collector"}, "at '/otlpEndpoint': 'collector' does not match pattern"),
-    ({"defaults": {"terminationGracePeriodSeconds": 30}}, "must be above preStopSeconds + 25"),
+    ({"defaults": {"terminationGracePeriodSeconds": 30}}, "must be above preStopSeconds + 28"),
     (
         {"services": {"identity": {"enabled": False}}},
         "services.gateway needs identity, which is disabled",

@@ -146,7 +146,7 @@ async def test_new_calls_are_refused_once_the_stop_has_begun(slow):
 
 async def test_a_platform_says_that_it_stops_before_it_refuses_calls(make_stores):
     offset = free_port_offset()
-    environ = (await make_stores()).environ(offset) | {"BILLPLANE_DRAIN_SECONDS": "1"}
+    environ = (await make_stores()).environ(offset) | {"BILLPLANE_DRAIN_SECONDS": "2"}
     platform = Platform([catalog.load("tax")], environ=environ)
     await platform.start()
     url = f"http://127.0.0.1:{8080 + offset}"
@@ -157,9 +157,12 @@ async def test_a_platform_says_that_it_stops_before_it_refuses_calls(make_stores
         await asyncio.sleep(0.2)
         async with session.get(f"{url}/health/ready") as answer:
             assert answer.status == 503
+        # uvicorn takes new headers over once a second.
+        await asyncio.sleep(1)
         headers = {"Authorization": f"Bearer {_token(platform)}"}
         async with session.get(f"{url}/v1/tax_rules", headers=headers) as answer:
             assert answer.status == 200
+            assert answer.headers["connection"] == "close"
         await stopping
 
 

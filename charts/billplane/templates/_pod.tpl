@@ -20,6 +20,7 @@
 {{ include "billplane.secretEnv" (dict "name" "BILLPLANE_JWT_SECRET" "secret" $people "key" "jwt-secret") }}
 {{- end }}
 {{ include "billplane.secretEnv" (dict "name" "BILLPLANE_ADMIN_KEY" "secret" $people "key" "admin-key" "optional" true) }}
+- {name: BILLPLANE_DRAIN_SECONDS, value: "3"}
 - {name: BILLPLANE_STOP_GRACE_SECONDS, value: "25"}
 {{- if and (has "gateway" .services) $root.Values.gateway.demoTenant }}
 - {name: BILLPLANE_GATEWAY_DEMO_TENANT, value: {{ $root.Values.gateway.demoTenant }}}

@@ -216,6 +216,8 @@ class Platform:
         for runtime in self.runtimes.values():
             runtime.draining = True
         await self.health.enter_graceful_shutdown()
+        # Whoever keeps a connection open is told with the next answer, and asks another pod then.
+        self._uvicorn.config.encoded_headers.append((b"connection", b"close"))
         await asyncio.sleep(self.settings.drain_seconds)
         grace = self.settings.stop_grace_seconds
         self._uvicorn.should_exit = True
