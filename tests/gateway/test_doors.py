@@ -123,3 +123,16 @@ async def test_a_service_that_is_away_is_told(apart, monkeypatch):
     assert (status, json.loads(text)["reason"]) == (503, "UPSTREAM_UNAVAILABLE")
     assert given["Retry-After"] == "1"
     assert (await answered(apart, "GET", "/v1/tax_rules", headers=headers))[0] == 200
+
+
+@pytest.mark.parametrize("credential", [None, "Bearer ", "Bearer sk_test_wrong", "Basic eDp5"])
+async def test_a_public_door_is_open_whatever_credential_is_sent(door, credential):
+    given = {} if credential is None else {"Authorization": credential}
+    status, _, text = await answered(
+        door,
+        "POST",
+        "/auth/login",
+        json={"email": "no@example.com", "password": "x"},
+        headers=given,
+    )
+    assert (status, json.loads(text)["reason"]) == (401, "CREDENTIALS_INVALID")
