@@ -1,7 +1,7 @@
 """An installation as it comes up: ready, quiet, tried from beside it, with secrets of its own."""
 
 import json
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from tests.cluster.kube import NAMESPACE
 
@@ -29,14 +29,16 @@ def test_what_an_installation_takes_is_told(kube, record_figure):
         component = pod["metadata"]["labels"]["app.kubernetes.io/component"]
         record_figure(f"memory, {topology}: {component}", used[pod["metadata"]["name"]], "MiB")
     record_figure(f"memory, {topology}: all pods", sum(used.values()), "MiB")
-    made = min(instant(pod["metadata"]["creationTimestamp"]) for pod in pods)
+    made = [instant(pod["metadata"]["creationTimestamp"]) for pod in pods]
     ready = max(
         instant(condition["lastTransitionTime"])
         for pod in pods
         for condition in pod["status"]["conditions"]
         if condition["type"] == "Ready"
     )
-    record_figure(f"first pod to all ready, {topology}", (ready - made).total_seconds(), "s")
+    if max(made) - min(made) < timedelta(seconds=30):  # all of them of one install
+        seconds = (ready - min(made)).total_seconds()
+        record_figure(f"first pod to all ready, {topology}", seconds, "s")
     assert all(memory < 700 for memory in used.values()), used
 
 
