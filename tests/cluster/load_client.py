@@ -51,7 +51,7 @@ async def send_usage(http, lane, until, counts):
         events = [
             {
                 "specversion": "1.0",
-                "source": f"load-{lane}",
+                "source": f"{EVENT_TYPE}/{lane}",
                 "id": f"{number}-{index}",
                 "type": EVENT_TYPE,
                 "subject": f"load-{index % 3}",
