@@ -88,7 +88,11 @@ def test_a_feed_reads_its_config_map_and_follows_it(kube, api, namespace):
         }
 
     source = {"csv": {"configMapRef": {"name": "rates", "key": "rates.csv"}, "wide": True}}
-    kube.apply(table("1.25"), FEED.document("followed", source=source), namespace=namespace)
+    kube.apply(
+        table("1.25"),
+        FEED.document("followed", source=source, schedule="15 16 * * *"),
+        namespace=namespace,
+    )
     kube.wait_ready("exchangeratefeed", "followed", namespace)
 
     def rate():
