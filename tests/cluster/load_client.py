@@ -13,7 +13,7 @@ import time
 import aiohttp
 
 GATEWAY, KEY, EVENT_TYPE = os.environ["GATEWAY"], os.environ["KEY"], os.environ["EVENT_TYPE"]
-SECONDS, PLAN = float(os.environ["SECONDS"]), os.environ["PLAN"]
+SECONDS, PLAN, RUN = float(os.environ["SECONDS"]), os.environ["PLAN"], os.environ["RUN"]
 # A client gives a call up after this long, as a patient one does.
 PATIENCE_SECONDS = 120
 TRIED_AGAIN = (429, 502, 503, 504)
@@ -51,10 +51,10 @@ async def send_usage(http, lane, until, counts):
         events = [
             {
                 "specversion": "1.0",
-                "source": f"{EVENT_TYPE}/{lane}",
+                "source": f"{RUN}/{lane}",
                 "id": f"{number}-{index}",
                 "type": EVENT_TYPE,
-                "subject": f"load-{index % 3}",
+                "subject": f"{RUN}-{index % 3}",
                 "data": {"units": 1},
             }
             for index in range(5)

@@ -1,6 +1,7 @@
 """Pods of the tests: programs that run beside the platform, as a user's would."""
 
 import json
+import secrets
 import time
 from pathlib import Path
 from typing import Any
@@ -77,11 +78,15 @@ class Load:
     def __init__(self, kube: Kube, namespace: str, key: str, seconds: int) -> None:
         self._kube, self._namespace, self._seconds = kube, namespace, seconds
         self._started = time.monotonic()
+        # Events and customers of this run alone: earlier ones are still counted.
+        self.run = f"run-{secrets.token_hex(4)}"
+        self.meter = f"load-{namespace}"
         program = Path(__file__).with_name("load_client.py").read_text(encoding="utf-8")
         env = {
             "GATEWAY": "http://gateway.billplane:8080",
             "KEY": key,
-            "METER": f"load-{namespace}",
+            "METER": self.meter,
+            "RUN": self.run,
             "PLAN": f"load-{namespace}",
             "EVENT_TYPE": f"load.{namespace}",
             "SECONDS": str(seconds),

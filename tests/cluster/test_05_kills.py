@@ -75,15 +75,15 @@ def test_every_pod_and_store_is_killed_under_load_and_nothing_is_lost(kube, api,
     counts = load.result()
     assert counts["given_up"] == counts["refused"] == 0, counts
     assert counts["acknowledged"] > 100
-    assert usage(api, loaded) == counts["acknowledged"], counts
+    assert usage(api, load) == counts["acknowledged"], counts
     assert "0 violations" in verify(kube)
 
 
-def usage(api, namespace):
+def usage(api, load):
     """Sum what metering counts of the load, of all its customers."""
     total = 0
     for number in range(3):
-        query = f"meter=load-{namespace}&customer_id=load-{number}"
+        query = f"meter={load.meter}&customer_id={load.run}-{number}"
         found = api.call("GET", f"/v1/usage?{query}&starts_at={STARTS}&ends_at={ENDS}", tries=20)
         total += sum(int(float(row["quantity"])) for row in found["data"])
     return total

@@ -51,4 +51,4 @@ def test_an_upgrade_under_load_fails_no_request(kube, api, loaded, other_image):
         counts = load.result()
         upgrade(kube, f"image.tag={tag}")
     assert counts["again"] == counts["given_up"] == counts["refused"] == 0, counts
-    assert usage(api, loaded) == counts["acknowledged"]
+    assert usage(api, load) == counts["acknowledged"]

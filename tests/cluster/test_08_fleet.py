@@ -50,5 +50,5 @@ def test_where_two_replicas_run_a_death_fails_no_call_after_retries(fleet, api, 
             kill(fleet, name)
     counts = load.result()
     assert counts["given_up"] == counts["refused"] == 0, counts
-    assert usage(api, loaded) == counts["acknowledged"]
+    assert usage(api, load) == counts["acknowledged"]
     upgrade(fleet, *(f"services.{name}.replicas=1" for name in TWICE))
