@@ -29,9 +29,11 @@ def statements(services: list[str], login: str, migrator: str) -> list[str]:
 
 
 def _role(name: str, attributes: str) -> str:
+    # Roles belong to the server: whoever prepares another database of it may make one just now.
     return (
         f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{name}')"
-        f" THEN CREATE ROLE {name} {attributes}; END IF; END $$"
+        f" THEN CREATE ROLE {name} {attributes}; END IF;"
+        " EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$"
     )
 
 
