@@ -21,7 +21,9 @@ def calendar_period(interval: Interval, at: datetime) -> tuple[datetime, datetim
     zone = ZoneInfo(interval.time_zone)
     first, following = _dates(interval.unit, interval.count, at.astimezone(zone).date())
     starts_at, ends_at = (
-        datetime.combine(day, time(), zone).astimezone(UTC) for day in (first, following)
+        # Where midnight is skipped at a change of offset, this is the day's first instant.
+        datetime.combine(day, time(), zone).astimezone(UTC)
+        for day in (first, following)
     )
     return starts_at, ends_at
 

@@ -6,16 +6,14 @@ parts of a period always add up to it: no off-by-one and no thirty-day months.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from zoneinfo import ZoneInfo
 
 from billplane.pricing.errors import PeriodInvalid
+from billplane.resources import intervals
 from billplane.resources.billing_plan import Interval
 
-# A Monday, from which weeks are counted; days and years need none of that kind.
-_FIRST_MONDAY = date(1970, 1, 5)
-_FIRST_DAY = date(1970, 1, 1)
 _YEAR_MIN, _YEAR_MAX = 1970, 2200
 
 
@@ -60,16 +58,8 @@ def share_of(part: Period, whole: Period, zone: ZoneInfo) -> Fraction:
 
 
 def calendar_period(interval: Interval, at: datetime) -> Period:
-    """Return the calendar period of the interval in which an instant lies.
-
-    Months are counted from January of year 0, so that two, three, four and six of them begin in
-    January; weeks begin on Monday.
-    Source: ISO 8601 for weeks.
-    """
-    zone = ZoneInfo(interval.time_zone)
-    today = local_date(at, zone)
-    first, next_first = _calendar_dates(interval.unit, interval.count, today)
-    return Period(_midnight(first, zone), _midnight(next_first, zone))
+    """Return the calendar period of the interval in which an instant lies."""
+    return Period(*intervals.calendar_period(interval, at))
 
 
 def require_usual(at: datetime, field: str) -> None:
@@ -106,21 +96,5 @@ def _add(unit: str, count: int, day: date) -> date:
     return _month_start(index).replace(day=min(day.day, last))
 
 
-def _calendar_dates(unit: str, count: int, today: date) -> tuple[date, date]:
-    if unit in {"Day", "Week"}:
-        length = timedelta(days=count if unit == "Day" else 7 * count)
-        origin = _FIRST_DAY if unit == "Day" else _FIRST_MONDAY
-        first = origin + (today - origin) // length * length
-        return first, first + length
-    months = count if unit == "Month" else 12 * count
-    index = (today.year * 12 + today.month - 1) // months * months
-    return _month_start(index), _month_start(index + months)
-
-
 def _month_start(index: int) -> date:
     return date(index // 12, index % 12 + 1, 1)
-
-
-def _midnight(day: date, zone: ZoneInfo) -> datetime:
-    # Where midnight is skipped at a change of offset, this is the day's first instant.
-    return datetime.combine(day, time(), zone).astimezone(UTC)
