@@ -117,15 +117,12 @@ class Edge:
             return await self._runtime.authenticator.authenticate(
                 authorization, headers.get(b"billplane-livemode", b"") == b"true"
             )
-        except CredentialMissing:
+        except BillplaneError as error:
             if route.public:
                 return None
-            if route.demo and self._settings.demo_tenant and not authorization:
+            missing = isinstance(error, CredentialMissing) and not authorization
+            if missing and route.demo and self._settings.demo_tenant:
                 return await self._demo()
-            raise
-        except BillplaneError:
-            if route.public:
-                return None
             raise
 
     async def _demo(self) -> Principal:
