@@ -129,20 +129,19 @@ class Bench:
         their descendants; by default this one.
         """
         pids = processes or (lambda: [os.getpid()])
-        kept: tuple[list[Run], list[Run]] = ([], [])
-        counts = (reference_operations or operations, operations)
-        for pair in range(self.pairs + 1):
-            for side, count, runs in zip((reference, ours), counts, kept, strict=True):
-                if reset is not None:
-                    await _call(reset)
-                run = await _timed(side, count, pids)
-                if pair > 0:
-                    runs.append(run)
-            if check is not None:
-                await _call(check)
-        result = Result(bar, *kept, notes or {})
-        self.results.append(result)
-        return result
+
+        async def timed(side: Side, count: int) -> Run:
+            if reset is not None:
+                await _call(reset)
+            return await _timed(side, count, pids)
+
+        return await self.compare_runs(
+            bar,
+            reference=lambda: timed(reference, reference_operations or operations),
+            ours=lambda: timed(ours, operations),
+            check=check,
+            notes=notes,
+        )
 
     async def compare_runs(
         self,
