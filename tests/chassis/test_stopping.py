@@ -167,12 +167,16 @@ async def test_a_platform_says_that_it_stops_before_it_refuses_calls(make_stores
 
 
 async def test_work_that_outlasts_the_grace_is_cut_off(make_stores):
-    jobs, begun = Jobs(), asyncio.Event()
+    jobs, begun, cut_off = Jobs(), asyncio.Event(), asyncio.Event()
 
     @jobs.every(0.01)
     async def endless(_worker):
         begun.set()
-        await asyncio.sleep(3600)
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            cut_off.set()
+            raise
 
     environ = (await make_stores()).environ(free_port_offset())
     environ["BILLPLANE_STOP_GRACE_SECONDS"] = "0.3"
@@ -181,6 +185,7 @@ async def test_work_that_outlasts_the_grace_is_cut_off(make_stores):
     await platform.start()
     await asyncio.wait_for(begun.wait(), 10)
     await asyncio.wait_for(platform.stop(), 5)
+    assert cut_off.is_set()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
