@@ -5,26 +5,19 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
+from billplane.chassis.applied.bodies import SpecBody, SpecPatch
 from billplane.chassis.fields import CalendarDate
 from billplane.chassis.rest import Body, Resource
 
 Currency = Annotated[str, StringConstraints(pattern="^[A-Z]{3}$")]
-Name = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", max_length=63)
-]
 
 
-class FeedBody(Body):
+class FeedBody(SpecBody):
     """A feed by the API; `spec` as in the resource."""
 
-    name: Name
-    spec: dict[str, Any]
 
-
-class FeedPatch(Body):
+class FeedPatch(SpecPatch):
     """A merge patch of a feed's spec (RFC 7396)."""
-
-    spec: dict[str, Any]
 
 
 class Feed(Resource):

@@ -1,28 +1,18 @@
 """REST bodies of metering."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import StringConstraints
-
-from billplane.chassis.rest import Body, Resource
-
-Name = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", max_length=63)
-]
+from billplane.chassis.applied.bodies import SpecBody, SpecPatch
+from billplane.chassis.rest import Resource
 
 
-class MeterBody(Body):
+class MeterBody(SpecBody):
     """A meter by the API; `spec` as in the resource."""
 
-    name: Name
-    spec: dict[str, Any]
 
-
-class MeterPatch(Body):
+class MeterPatch(SpecPatch):
     """A merge patch of a meter's spec (RFC 7396)."""
-
-    spec: dict[str, Any]
 
 
 class Meter(Resource):

@@ -5,26 +5,20 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
+from billplane.chassis.applied.bodies import Name, SpecBody, SpecPatch
 from billplane.chassis.fields import Integer
 from billplane.chassis.rest import Body, Resource
-from billplane.resources.common import NAME_PATTERN
 
-Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN, max_length=63)]
 Text = Annotated[str, StringConstraints(max_length=255)]
 Currency = Annotated[str, StringConstraints(pattern="^[A-Z]{3}$")]
 
 
-class PlanBody(Body):
+class PlanBody(SpecBody):
     """A plan by the API; `spec` as in the resource BillingPlan."""
 
-    name: Name
-    spec: dict[str, Any]
 
-
-class PlanPatch(Body):
+class PlanPatch(SpecPatch):
     """A merge patch of a plan's spec (RFC 7396)."""
-
-    spec: dict[str, Any]
 
 
 class Plan(Resource):

@@ -5,30 +5,23 @@ from typing import Annotated, Any
 
 from pydantic import StringConstraints
 
-from billplane.chassis.rest import Body, Resource
+from billplane.chassis.applied.bodies import SpecBody, SpecPatch
+from billplane.chassis.rest import Resource
 from billplane.resources.utility_provider import Category
 from billplane.utility_provider.domain import Reachability
 
-Name = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", max_length=63)
-]
 Country = Annotated[str, StringConstraints(pattern="^[A-Z]{2}$")]
 Region = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 
 __all__ = ["Category", "Country", "Region"]
 
 
-class ProviderBody(Body):
+class ProviderBody(SpecBody):
     """A provider by the API; `spec` as in the resource."""
 
-    name: Name
-    spec: dict[str, Any]
 
-
-class ProviderPatch(Body):
+class ProviderPatch(SpecPatch):
     """A merge patch of a provider's spec (RFC 7396)."""
-
-    spec: dict[str, Any]
 
 
 class Provider(Resource):
