@@ -8,7 +8,7 @@ import pycountry
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from billplane.resources.common import DATE_PATTERN, INSTANT_PATTERN
+from billplane.resources.common import INSTANT_PATTERN, read_date
 
 YEAR_MIN: Final = 1970
 YEAR_MAX: Final = 2200
@@ -40,12 +40,7 @@ def _in_range(instant: datetime) -> datetime:
 def _read_date(value: Any) -> date:
     if isinstance(value, date) and not isinstance(value, datetime):
         return value
-    if isinstance(value, str) and re.fullmatch(DATE_PATTERN, value):
-        try:
-            return date.fromisoformat(value)
-        except ValueError:
-            pass
-    raise PydanticCustomError("DATE_INVALID", "must be a date that exists, as YYYY-MM-DD", {})
+    return read_date(value)
 
 
 def _known_country(code: str) -> str:

@@ -191,7 +191,8 @@ def _cron(expression: str) -> str:
     return expression
 
 
-def _read_date(value: Any) -> date:
+def read_date(value: Any) -> date:
+    """Read a date that exists, as YYYY-MM-DD."""
     if isinstance(value, str) and re.fullmatch(DATE_PATTERN, value):
         try:
             return date.fromisoformat(value)
@@ -231,7 +232,7 @@ Url = Annotated[str, Field(pattern=URL_PATTERN, max_length=2048), AfterValidator
 Schedule = Annotated[str, Field(min_length=9, max_length=100), AfterValidator(_cron)]
 CalendarDate = Annotated[
     date,
-    BeforeValidator(_read_date),
+    BeforeValidator(read_date),
     PlainSerializer(date.isoformat, return_type=str),
     WithJsonSchema({"type": "string", "format": "date"}),
 ]
