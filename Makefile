@@ -53,7 +53,7 @@ test-brokers: develop ## the messages' tests on Kafka and RabbitMQ, started in D
 
 soak: develop ## kill every process three times during 100,000 events and 500 bills
 	@BILLPLANE_TEST_KILL_ROUNDS=3 BILLPLANE_TEST_KILL_EVENTS=100000 BILLPLANE_TEST_KILL_SUBSCRIPTIONS=500 \
-		$(BIN)/python -m pytest -n0 -rP tests/faults
+		$(BIN)/python -m pytest -n0 -o faulthandler_timeout=1800 -rP tests/faults
 
 cluster-up: install ## make a kind cluster, install the platform in it, print its address and a key
 	@$(BIN)/billplane cluster up $(ARGS)
@@ -62,11 +62,11 @@ cluster-down: install ## remove the kind cluster and everything in it
 	@$(BIN)/billplane cluster down $(ARGS)
 
 e2e: develop ## try the platform in the kind cluster, made if there is none
-	@BILLPLANE_TEST_CLUSTER=1 $(BIN)/python -m pytest -n0 -v tests/cluster $(ARGS)
+	@BILLPLANE_TEST_CLUSTER=1 $(BIN)/python -m pytest -n0 -o faulthandler_timeout=1800 -v tests/cluster $(ARGS)
 
 e2e-full: develop ## the same with fleet topology, 200 changes, 500 resources and an upgrade under load
 	@BILLPLANE_TEST_CLUSTER=1 BILLPLANE_TEST_CLUSTER_FULL=1 \
-		$(BIN)/python -m pytest -n0 -v -rP tests/cluster $(ARGS)
+		$(BIN)/python -m pytest -n0 -o faulthandler_timeout=1800 -v -rP tests/cluster $(ARGS)
 
 check: develop ## format, lint, types, import contracts, protos: everything but the tests
 	@$(BIN)/ruff format --check .
