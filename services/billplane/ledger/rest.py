@@ -12,7 +12,8 @@ from billplane.chassis.rest import PageQuery, Reader, Steps, Writer, listing, ro
 from billplane.ledger import domain, repository, schemas
 from billplane.ledger.models import AccountRow, EntryRow
 from billplane.ledger.service import accounts, transactions
-from billplane.ledger.service.transactions import Recorded, View
+from billplane.ledger.service.transactions import Recorded
+from billplane.ledger.service.views import View
 
 rest = router(tags=["ledger"])
 _JSON = "application/json"

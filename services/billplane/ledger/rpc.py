@@ -13,7 +13,8 @@ from billplane.chassis.rpc import Call, Rpc, from_timestamp, to_timestamp
 from billplane.ledger import domain, repository, schemas
 from billplane.ledger.models import AccountRow, EntryRow
 from billplane.ledger.service import accounts, transactions
-from billplane.ledger.service.transactions import Recorded, Result, View
+from billplane.ledger.service.transactions import Recorded, Result
+from billplane.ledger.service.views import View
 from billplane.protos.ledger.v1 import ledger_pb2 as pb
 
 rpc = Rpc(pb.DESCRIPTOR.services_by_name["LedgerService"])

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from billplane.chassis import ids
@@ -12,7 +11,7 @@ from billplane.chassis.errors import BillplaneError, FieldError, Invalid
 from billplane.chassis.idempotency import StoredAnswer
 from billplane.chassis.rest import Page
 from billplane.ledger import domain, repository
-from billplane.ledger.domain import Balance, NewTransaction, Posting
+from billplane.ledger.domain import Balance, NewTransaction
 from billplane.ledger.errors import (
     AccountUnknown,
     AlreadyReversed,
@@ -29,6 +28,13 @@ from billplane.ledger.errors import (
     TransactionNotFound,
 )
 from billplane.ledger.repository import Outcome, Stored, Transfer
+from billplane.ledger.service.views import (
+    View,
+    balances_after,
+    postings_of,
+    view_of,
+    view_of_new,
+)
 from billplane.money import MINOR_MAX
 
 BATCH_MAX = 1000
@@ -50,27 +56,6 @@ REFUSALS: dict[str, tuple[type[BillplaneError], str]] = {
     "HOLD_INDIVISIBLE": (HoldIndivisible, "a hold of more than two postings is posted whole"),
     "ALREADY_REVERSED": (AlreadyReversed, "the transaction was reversed before"),
 }
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """A transaction as it is told."""
-
-    id: str
-    kind: str
-    state: str
-    currency_code: str
-    postings: Sequence[Posting]
-    external_id: str
-    description: str
-    metadata: dict[str, str]
-    parent_id: str
-    rate_id: str
-    recorded_at: datetime
-    expires_at: datetime | None = None
-    posted_at: datetime | None = None
-    committed_minor: int = 0
-    remaining_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +188,7 @@ async def reverse_transaction(call: Call, name: str, description: str, tell: Tel
     transfer = Transfer(
         id=ids.new("ltx"),
         kind="reverse",
-        postings=domain.mirrored(_postings(found, "posted")),
+        postings=domain.mirrored(postings_of(found, "posted")),
         currency_code=found.row.currency_code,
         description=description or f"reversal of {found.row.id}",
         parent_id=found.row.id,
@@ -282,7 +267,7 @@ async def _close(
     transfer = Transfer(
         id=ids.new("ltx"),
         kind=kind,
-        postings=_postings(hold, "pending"),
+        postings=postings_of(hold, "pending"),
         currency_code=hold.row.currency_code,
         description=hold.row.description,
         parent_id=hold.row.id,
@@ -313,10 +298,10 @@ async def _recorded(tx: Transaction, transfer: Transfer, outcome: Outcome) -> Re
     if refused is not None:
         raise refused
     if outcome.code == RECORDED and transfer.kind in ("record", "hold", "reverse"):
-        return Recorded(_view_of_new(transfer, outcome), _balances(transfer, outcome))
+        return Recorded(view_of_new(transfer, outcome), balances_after(transfer, outcome))
     view = view_of(await _find(tx, outcome.id))
     if outcome.code == RECORDED:
-        return Recorded(view, _balances(transfer, outcome))
+        return Recorded(view, balances_after(transfer, outcome))
     rows = await repository.accounts(tx, {posting.account for posting in transfer.postings})
     return Recorded(view, [repository.balance_of(row) for row in rows.values()])
 
@@ -328,80 +313,8 @@ def _refusal(outcome: Outcome) -> BillplaneError | None:
     return refused(detail.format(id=outcome.id), metadata={"id": outcome.id})
 
 
-def _view_of_new(transfer: Transfer, outcome: Outcome) -> View:
-    pending = transfer.kind == "hold"
-    return View(
-        id=transfer.id,
-        kind=transfer.kind,
-        state="pending" if pending else "posted",
-        currency_code=transfer.currency_code,
-        postings=transfer.postings,
-        external_id=transfer.external_id,
-        description=transfer.description,
-        metadata=dict(transfer.metadata or {}),
-        parent_id=transfer.parent_id,
-        rate_id=transfer.rate_id,
-        recorded_at=outcome.recorded_at,
-        expires_at=transfer.expires_at,
-        posted_at=None if pending else outcome.recorded_at,
-        remaining_minor=transfer.amount_minor if pending else 0,
-    )
-
-
-def _balances(transfer: Transfer, outcome: Outcome) -> list[Balance]:
-    """Return each account's balances, once."""
-    found: dict[str, Balance] = {}
-    for place, posting in enumerate(transfer.postings):
-        posted, coming, going, count = outcome.balances[4 * place : 4 * place + 4]
-        found[posting.account] = Balance(
-            posting.account, posting.currency_code, posted, coming, going, count
-        )
-    return list(found.values())
-
-
 async def _find(tx: ReadTransaction, name: str) -> Stored:
     found = await repository.transaction(tx, name)
     if found is None:
         raise TransactionNotFound(f"there is no transaction {name}")
     return found
-
-
-_PHASES = {"hold": "pending", "release": "released", "expire": "released"}
-_STATES = {"release": "voided", "expire": "expired"}
-
-
-def _postings(found: Stored, phase: str) -> list[Posting]:
-    return [
-        Posting(
-            entry.account_id,
-            "debit" if entry.direction == "debit" else "credit",
-            entry.amount_minor,
-            entry.currency_code,
-        )
-        for entry in found.entries
-        if entry.phase == phase
-    ]
-
-
-def view_of(found: Stored) -> View:
-    """Return a stored transaction as it is told."""
-    row, hold = found.row, found.hold
-    state = hold.state if hold is not None else _STATES.get(row.kind, "posted")
-    at = hold.closed_at if hold is not None else row.recorded_at
-    return View(
-        id=row.id,
-        kind=row.kind,
-        state=state,
-        currency_code=row.currency_code,
-        postings=_postings(found, _PHASES.get(row.kind, "posted")),
-        external_id=row.external_id,
-        description=row.description,
-        metadata=row.tags,
-        parent_id=row.parent_id,
-        rate_id=row.rate_id,
-        recorded_at=row.recorded_at,
-        expires_at=row.expires_at,
-        posted_at=at if state == "posted" else None,
-        committed_minor=hold.committed_minor if hold is not None else 0,
-        remaining_minor=hold.remaining_minor if hold is not None else 0,
-    )
