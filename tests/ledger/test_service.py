@@ -140,7 +140,6 @@ async def test_a_hold_expires_by_itself_and_only_once(platform):
 
 
 def _in_seconds(seconds):
-    from datetime import UTC, datetime, timedelta
 
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat().replace("+00:00", "Z")
 
