@@ -195,16 +195,19 @@ async def test_entries_that_do_not_balance_are_refused_at_the_end_of_their_trans
         source, target = await books.pair()
         made = await books.move(source, target, 5)
     connection = await asyncpg.connect(stores.admin_url)
-    row = (
-        "INSERT INTO ledger.entries SELECT tenant_id, transaction_id, position + $1, livemode,"
-        " account_id, direction, phase, amount_minor, currency_code, number + $1,"
+    copied = (
+        "INSERT INTO ledger.entries SELECT tenant_id, $1, position + $2, livemode,"
+        " account_id, direction, phase, amount_minor, currency_code, number + 10,"
         " posted_after_minor, pending_in_after_minor, pending_out_after_minor, recorded_at"
-        " FROM ledger.entries WHERE transaction_id = $2 AND position = 1"
+        " FROM ledger.entries WHERE transaction_id = $3 AND position = 1"
     )
     try:
-        with pytest.raises(asyncpg.CheckViolationError, match="does not balance"):
+        with pytest.raises(asyncpg.CheckViolationError, match="ltx_new does not balance"):
             async with connection.transaction():
-                await connection.execute(row, 10, made["id"])
+                await connection.execute(copied, "ltx_new", 0, made["id"])
+                assert await connection.fetchval("SELECT count(*) FROM ledger.entries") == 3
+        with pytest.raises(asyncpg.CheckViolationError, match="was recorded before"):
+            await connection.execute(copied, made["id"], 10, made["id"])
         assert await connection.fetchval("SELECT count(*) FROM ledger.entries") == 2
     finally:
         await connection.close()

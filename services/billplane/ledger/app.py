@@ -52,5 +52,5 @@ app = ServiceApp(
     kept_grpc_ports=[50052],
     start=start_ledger,
     finders=["due_holds"],
-    batch_writers=["apply_batch", "entries_balance"],
+    batch_writers=["apply_batch", "entries_balance", "entries_together"],
 )

@@ -54,6 +54,18 @@ BEGIN
 END
 """
 
+# The entries of a transaction come by one statement, so that one look at its end, by the first of
+# them, sees them all.
+_TOGETHER = """
+BEGIN
+  IF EXISTS (SELECT FROM added GROUP BY tenant_id, transaction_id HAVING min(position) <> 1) THEN
+    RAISE EXCEPTION 'an entry was added to a transaction that was recorded before'
+      USING ERRCODE = 'check_violation';
+  END IF;
+  RETURN NULL;
+END
+"""
+
 _REFUSE = """
 BEGIN
   RAISE EXCEPTION '%.% is append-only', TG_TABLE_SCHEMA, TG_TABLE_NAME
@@ -91,7 +103,14 @@ def upgrade() -> None:
     worker_function("ledger", "entries_balance", "", "trigger", _BALANCED)
     op.execute(
         "CREATE CONSTRAINT TRIGGER entries_balance AFTER INSERT ON ledger.entries"
-        " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION ledger.entries_balance()"
+        " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.position = 1)"
+        " EXECUTE FUNCTION ledger.entries_balance()"
+    )
+    worker_function("ledger", "entries_together", "", "trigger", _TOGETHER)
+    op.execute(
+        "CREATE TRIGGER entries_together AFTER INSERT ON ledger.entries"
+        " REFERENCING NEW TABLE AS added FOR EACH STATEMENT"
+        " EXECUTE FUNCTION ledger.entries_together()"
     )
     worker_function(
         "ledger",
@@ -245,6 +264,7 @@ def downgrade() -> None:
     op.execute("DROP VIEW ledger.transaction_digests")
     for table in TABLES:
         op.execute(f"DROP TABLE ledger.{table}")
+    op.execute("DROP FUNCTION ledger.entries_together()")
     op.execute("DROP FUNCTION ledger.entries_balance()")
     op.execute("DROP FUNCTION ledger.refuse_change()")
     drop_foundation("ledger")

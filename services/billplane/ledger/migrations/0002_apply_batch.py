@@ -127,10 +127,12 @@ BEGIN
         WHEN kinds[n] = 'commit' AND NOT hold.divisible AND took <> hold.remaining_minor
           THEN 'HOLD_INDIVISIBLE'
         ELSE 'RECORDED' END;
-    ELSIF outcome = 'RECORDED' AND kinds[n] = 'reverse' AND EXISTS (
-      SELECT FROM transactions t WHERE t.tenant_id = me AND t.parent_id = parents[n]
-        AND t.kind = 'reverse') THEN
-      outcome := 'ALREADY_REVERSED';
+    ELSIF outcome = 'RECORDED' AND kinds[n] = 'reverse' THEN
+      -- A condition that reads a table is run as a statement, so it stands where it is needed.
+      IF EXISTS (SELECT FROM transactions t WHERE t.tenant_id = me AND t.parent_id = parents[n]
+          AND t.kind = 'reverse') THEN
+        outcome := 'ALREADY_REVERSED';
+      END IF;
     END IF;
 
     entries_before := entries_made;
