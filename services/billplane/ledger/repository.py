@@ -13,7 +13,7 @@ from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.errors import StoreUnavailable
 from billplane.chassis.idempotency import StoredAnswer
 from billplane.chassis.rest import Page, fetch_page
-from billplane.ledger.domain import Account, Balance, Kind, Posting
+from billplane.ledger.domain import Account, Kind, Posting
 from billplane.ledger.models import AccountRow, EntryRow, HoldRow, TransactionRow
 
 _OPENED = (
@@ -68,18 +68,6 @@ async def page_of_accounts(
 
 def _of_mode(tx: ReadTransaction) -> Any:
     return select(AccountRow).where(AccountRow.livemode == tx.livemode)
-
-
-def balance_of(row: AccountRow) -> Balance:
-    """Return the balances of a row."""
-    return Balance(
-        row.id,
-        row.currency_code,
-        row.posted_minor,
-        row.pending_in_minor,
-        row.pending_out_minor,
-        row.entry_count,
-    )
 
 
 async def last_entry(tx: ReadTransaction, account_id: str, at: datetime) -> EntryRow | None:

@@ -9,11 +9,11 @@ from billplane.chassis.call import Call
 from billplane.chassis.fields import Instant
 from billplane.chassis.idempotency import StoredAnswer
 from billplane.chassis.rest import PageQuery, Reader, Steps, Writer, listing, router
-from billplane.ledger import domain, repository, schemas
+from billplane.ledger import domain, schemas
 from billplane.ledger.models import AccountRow, EntryRow
 from billplane.ledger.service import accounts, transactions
 from billplane.ledger.service.transactions import Recorded
-from billplane.ledger.service.views import View
+from billplane.ledger.service.views import View, balance_of
 
 rest = router(tags=["ledger"])
 _JSON = "application/json"
@@ -213,7 +213,7 @@ def _balance(balance: domain.Balance) -> schemas.Balance:
 
 
 def _account(row: AccountRow) -> schemas.Account:
-    balance = _balance(repository.balance_of(row))
+    balance = _balance(balance_of(row))
     return schemas.Account.model_validate(
         {
             "id": row.id,

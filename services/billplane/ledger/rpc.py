@@ -10,11 +10,11 @@ from billplane.chassis.errors import BillplaneError
 from billplane.chassis.idempotency import StoredAnswer
 from billplane.chassis.rest import Page, parse_body
 from billplane.chassis.rpc import Call, Rpc, from_timestamp, to_timestamp
-from billplane.ledger import domain, repository, schemas
+from billplane.ledger import domain, schemas
 from billplane.ledger.models import AccountRow, EntryRow
 from billplane.ledger.service import accounts, transactions
 from billplane.ledger.service.transactions import Recorded, Result
-from billplane.ledger.service.views import View
+from billplane.ledger.service.views import View, balance_of
 from billplane.protos.ledger.v1 import ledger_pb2 as pb
 
 rpc = Rpc(pb.DESCRIPTOR.services_by_name["LedgerService"])
@@ -310,7 +310,7 @@ def _account(row: AccountRow) -> pb.Account:
         allow_negative=row.allow_negative,
         credit_limit_minor=row.credit_limit_minor,
         metadata=row.tags,
-        balance=_balance(repository.balance_of(row)),
+        balance=_balance(balance_of(row)),
         created_at=to_timestamp(row.created_at),
     )
 

@@ -14,6 +14,7 @@ from billplane.ledger import domain, repository
 from billplane.ledger.domain import Account, Balance
 from billplane.ledger.errors import AccountNotFound, ExternalIdReused
 from billplane.ledger.models import AccountRow, EntryRow
+from billplane.ledger.service.views import balance_of
 from billplane.money import MINOR_MAX
 
 REMEMBERED_MAX = 200_000
@@ -116,7 +117,7 @@ async def get_balance(tx: ReadTransaction, name: str, at: datetime | None) -> Ba
     """
     row = await get_account(tx, name)
     if at is None:
-        return repository.balance_of(row)
+        return balance_of(row)
     entry = await repository.last_entry(tx, row.id, at)
     if entry is None:
         return Balance(row.id, row.currency_code, 0, 0, 0, 0)

@@ -30,6 +30,7 @@ from billplane.ledger.errors import (
 from billplane.ledger.repository import Outcome, Stored, Transfer
 from billplane.ledger.service.views import (
     View,
+    balance_of,
     balances_after,
     postings_of,
     view_of,
@@ -303,7 +304,7 @@ async def _recorded(tx: Transaction, transfer: Transfer, outcome: Outcome) -> Re
     if outcome.code == RECORDED:
         return Recorded(view, balances_after(transfer, outcome))
     rows = await repository.accounts(tx, {posting.account for posting in transfer.postings})
-    return Recorded(view, [repository.balance_of(row) for row in rows.values()])
+    return Recorded(view, [balance_of(row) for row in rows.values()])
 
 
 def _refusal(outcome: Outcome) -> BillplaneError | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from billplane.ledger.domain import Balance, Posting
+from billplane.ledger.models import AccountRow
 from billplane.ledger.repository import Outcome, Stored, Transfer
 
 _PHASES = {"hold": "pending", "release": "released", "expire": "released"}
@@ -99,4 +100,16 @@ def view_of(found: Stored) -> View:
         posted_at=at if state == "posted" else None,
         committed_minor=hold.committed_minor if hold is not None else 0,
         remaining_minor=hold.remaining_minor if hold is not None else 0,
+    )
+
+
+def balance_of(row: AccountRow) -> Balance:
+    """Return the balances of a row."""
+    return Balance(
+        row.id,
+        row.currency_code,
+        row.posted_minor,
+        row.pending_in_minor,
+        row.pending_out_minor,
+        row.entry_count,
     )
