@@ -1,5 +1,6 @@
 """`billplane ledger`: the check of the books, and their journal."""
 
+import json
 import re
 from collections import Counter
 from decimal import Decimal
@@ -50,6 +51,8 @@ async def test_the_journal_has_what_was_posted_and_balances(make_stores):
         assert balances[f"assets:Cash-at-bank-1:{cash}", "EUR"] == Decimal("12.59")
         assert balances[f"revenues:revenue:{revenue}", "EUR"] == Decimal("-12.59")
         assert balances[f"assets:to:{more}", "JPY"] == 300
+        whole = await billplane(platform.url(""), "ledger", "export", "-o", "json", **key)
+        assert len(json.loads(whole.stdout)["transactions"]) == 6
         shown = await billplane(platform.url(""), "ledger", "accounts", **key)
         assert "12.59 EUR" in shown.stdout
 

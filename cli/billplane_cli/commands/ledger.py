@@ -1,6 +1,5 @@
 """`ledger`: the books, their check, and their journal for other programs."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +29,6 @@ def add_to(app: typer.Typer) -> None:
     command(
         group,
         "export",
-        output=False,
         example="billplane ledger export --file books.journal\n"
         "billplane ledger export | hledger -f - balance",
     )(export)
@@ -52,18 +50,19 @@ def export(
     session: Session,
     file: Annotated[Path | None, typer.Option("--file", help="Where to; else the pipe.")] = None,
 ) -> None:
-    """Write everything that was posted as a journal that hledger and Ledger read."""
+    """Write what was posted as a journal that hledger and Ledger read; -o json: all there is."""
+    # Transactions first: an account that they name was opened before them.
+    order = {"order": "asc"}
+    transactions = list(session.client.pages("/v1/ledger/transactions", order))
+    accounts = list(session.client.pages("/v1/ledger/accounts", order))
+    if session.output.format != "table":
+        session.output.show({"accounts": accounts, "transactions": transactions})
+        return
+    lines = (f"{line}\n" for line in journal(accounts, transactions))
     if file is None:
-        for line in _lines(session):
-            session.output.raw(f"{line}\n")
+        for line in lines:
+            session.output.raw(line)
         return
     with file.open("w", encoding="utf-8") as target:
-        target.writelines(f"{line}\n" for line in _lines(session))
+        target.writelines(lines)
     session.output.say(f"Saved {file}.")
-
-
-def _lines(session: Session) -> Iterator[str]:
-    order = {"order": "asc"}
-    # Transactions first: an account that they name was opened before them.
-    transactions = list(session.client.pages("/v1/ledger/transactions", order))
-    return journal(session.client.pages("/v1/ledger/accounts", order), transactions)
