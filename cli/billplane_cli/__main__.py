@@ -15,6 +15,7 @@ from billplane_cli.commands import (
     cluster,
     customer,
     invoice,
+    ledger,
     platform,
     quote,
     reactions,
@@ -44,6 +45,7 @@ for group in (
     usage,
     billing,
     invoice,
+    ledger,
     quote,
     reactions,
 ):

@@ -12,6 +12,7 @@ SERVICES = (
     "gateway",
     "identity",
     "invoice",
+    "ledger",
     "listener",
     "metering",
     "pricing",

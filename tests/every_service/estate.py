@@ -79,6 +79,7 @@ class Estate:
         }
         await self._usage()
         await self._documents(made["id"])
+        await self._books()
         await self._happened()
         return self
 
@@ -141,6 +142,23 @@ class Estate:
         while run["state"] == "running":
             await asyncio.sleep(0.05)
             run = await self.send("GET", f"/v1/billing_runs/{run['id']}")
+
+    async def _books(self) -> None:
+        """Move money, some of it only reserved."""
+        account = {"type": "asset", "currency": "EUR", "allow_negative": True}
+        for name in ("till", "bank"):
+            body = {**account, "name": self.mark, "external_id": name}
+            self.ids["account_id"] = (await self.make("/v1/ledger/accounts", body))["id"]
+        legs = [
+            {"account_id": name, "direction": direction, "amount_minor": 10}
+            for name, direction in (("till", "debit"), ("bank", "credit"))
+        ]
+        body = {"postings": legs, "currency_code": "EUR", "description": self.mark}
+        body["external_id"] = "sale"
+        sale = await self.make("/ledger/transactions", body, headers={"Idempotency-Key": "same"})
+        hold = {**body, "external_id": "hold", "pending": True}
+        made = await self.make("/v1/ledger/transactions", hold)
+        self.ids |= {"transaction_id": sale["id"], "hold_id": made["id"]}
 
     async def _happened(self) -> None:
         """Find a fact in the audit log, and leave it as one that a reaction failed on."""

@@ -23,6 +23,7 @@ DOORS = {
     "exchange_rate": ("/v1/exchange_rate_feeds", "ListRates"),
     "identity": ("/auth/api_keys", "GetUser"),
     "invoice": ("/v1/invoices", "ListInvoices"),
+    "ledger": ("/v1/ledger/accounts", "ListAccounts"),
     "metering": ("/v1/meters", "ListMeters"),
     "pricing": ("/v1/plans", "ListPlans"),
     "subscription": ("/v1/customers", "ListCustomers"),

@@ -25,13 +25,14 @@ FREE = ("/v1/exchange_rates/{base}/{quote}", "/api/v1/billing/{customer_id}")
 # A tenant's two modes share these, as they share the tenant's settings.
 SHARED = ("meter", "plan", "feed", "rule_id", "key_id", "provider")
 # Fields of requests that may name a row.
-NAMING = {"id", "customer_id", "plan_id", "subscription_id", "plan", "meter", "feed"}
+NAMING = {"id", "account_id", "customer_id", "plan_id", "subscription_id", "plan", "meter", "feed"}
 INTERNAL = {
     "discount": {"ApplyDiscounts", "ReverseDiscounts"},
     "exchange_rate": {"ApplyFeed", "RemoveFeed", "ListApplied", "ProvideSource"},
     "gateway": set(),
     "identity": {"ValidateKey", "ValidateToken", "CreateTenant", "GetTenant", "CreateTestKey"},
     "invoice": set(),
+    "ledger": set(),
     "listener": set(),
     "metering": {"ApplyMeter", "RemoveMeter", "ListApplied"},
     "pricing": {"ApplyPlan", "RemovePlan", "ListApplied"},
@@ -87,8 +88,9 @@ async def assert_closed(platform, owner, caller, skipped=()):
         if not names or template in FREE or names[0] in skipped:
             continue
         values = [owner.ids[names[0]]]
-        if names[0] == "invoice_id":
-            values.append(owner.ids["draft_id"])
+        other = {"invoice_id": "draft_id", "transaction_id": "hold_id"}.get(names[0])
+        if other is not None:
+            values.append(owner.ids[other])
         for value in values:
             path = template.replace(f"{{{names[0]}}}", value)
             async with platform.http.request(
@@ -137,6 +139,8 @@ async def test_lists_hold_what_is_the_callers_and_nothing_else(platform, owner, 
         "/v1/coupons": {"coupon_id"},
         "/v1/tax_calculations": {"calculation_id"},
         "/v1/billing_runs": {"run_id"},
+        "/v1/ledger/accounts": {"account_id"},
+        "/ledger/transactions": {"transaction_id", "hold_id"},
     }
     for path, names in owned.items():
         for caller in estates:
@@ -155,6 +159,10 @@ async def test_the_same_name_leads_each_caller_to_its_own(owner, stranger, live)
         assert coupon["redemptions"] == 1
 
         assert customer["external_id"] == "ada"
+        sale = await estate.send("GET", "/v1/ledger/transactions/sale", expect=200)
+        assert (sale["id"], sale["description"]) == (estate.ids["transaction_id"], estate.mark)
+        account = await estate.send("GET", "/ledger/accounts/bank", expect=200)
+        assert (account["id"], account["balance_minor"]) == (estate.ids["account_id"], -10)
     for estate in (owner, stranger):
         found = await estate.send("GET", "/v1/plans/pro", expect=200)
         assert (found["id"], found["spec"]["displayName"]) == (estate.ids["plan"], estate.mark)
@@ -191,6 +199,20 @@ async def test_no_body_can_name_what_another_tenant_owns(owner, stranger):
         (
             "/v1/exchange_rates:convert",
             {"amount_minor": 1, "currency_code": "EUR", "to": "USD", "feed": theirs["feed"]},
+        ),
+        (
+            "/v1/ledger/transactions",
+            {
+                "currency_code": "EUR",
+                "postings": [
+                    {"account_id": "till", "direction": "debit", "amount_minor": 1},
+                    {
+                        "account_id": theirs["account_id"],
+                        "direction": "credit",
+                        "amount_minor": 1,
+                    },
+                ],
+            },
         ),
         (
             "/v1/tax_calculations",

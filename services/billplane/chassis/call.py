@@ -40,8 +40,8 @@ class Call:
         self.runtime = runtime
         self.principal = principal
         self.request_id = request_id
-        self._key = key
-        self._fingerprint = fingerprint
+        self.key = key
+        self.fingerprint = fingerprint
         self._looked_up = not key
         self._stack = AsyncExitStack()
         self._last: Transaction | None = None
@@ -88,8 +88,8 @@ class Call:
         tx = await self._stack.enter_async_context(
             runtime.database.write(runtime, self.principal, self.request_id)
         )
-        if self._key:
-            answer = await idempotency.claim(tx, self._key, self._fingerprint)
+        if self.key:
+            answer = await idempotency.claim(tx, self.key, self.fingerprint)
             if answer is not None:
                 raise idempotency.Replay(answer)
         self._last = tx
@@ -97,8 +97,8 @@ class Call:
 
     async def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
         """Store the answer in the last transaction, when there is one and a key."""
-        if self._last is not None and self._key:
-            await idempotency.store(self._last, self._key, self._fingerprint, status, headers, body)
+        if self._last is not None and self.key:
+            await idempotency.store(self._last, self.key, self.fingerprint, status, headers, body)
 
     async def ask(
         self,
@@ -123,7 +123,7 @@ class Call:
     async def _look_up(self, tx: ReadTransaction) -> None:
         if self._looked_up:
             return
-        answer = await idempotency.find(tx, self._key, self._fingerprint)
+        answer = await idempotency.find(tx, self.key, self.fingerprint)
         if answer is not None:
             raise idempotency.Replay(answer)
         self._looked_up = True

@@ -1,0 +1,7 @@
+"""The ledger: money in double entry.
+
+Owns accounts with their balances, transactions that balance per currency, what pending ones
+reserve, and the chain of hashes over all of it; nothing of it is ever changed. Owns no rule about
+what is charged and none about who is paid: it records what others decide.
+Publishes nothing. Consumes nothing.
+"""

@@ -1,0 +1,265 @@
+"""Every SQL statement of ledger; how a batch is applied is in the second migration."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, insert, or_, select, text, tuple_
+from sqlalchemy.exc import DBAPIError
+
+from billplane.chassis.database import ReadTransaction, Transaction
+from billplane.chassis.errors import StoreUnavailable
+from billplane.chassis.idempotency import StoredAnswer
+from billplane.chassis.rest import Page, fetch_page
+from billplane.ledger.domain import Account, Kind, Posting
+from billplane.ledger.models import AccountRow, EntryRow, HoldRow, TransactionRow
+
+_OPENED = (
+    "tenant_id", "id", "livemode", "external_id", "name", "type", "currency_code",
+    "allow_negative", "credit_limit_minor", "created_at",
+)  # fmt: skip
+
+
+async def add_account(tx: Transaction, row: AccountRow) -> None:
+    """Store an account; its balances are the database's."""
+    values = {name: getattr(row, name) for name in _OPENED}
+    await tx.session.execute(insert(AccountRow).values({**values, "tags": row.tags}))
+
+
+async def account(tx: ReadTransaction, name: str) -> AccountRow | None:
+    """Return an account by id or external_id, with its balances."""
+    found = await tx.session.scalars(_of_mode(tx).where(AccountRow.id == name))
+    row = found.one_or_none()
+    if row is None and name:
+        found = await tx.session.scalars(_of_mode(tx).where(AccountRow.external_id == name))
+        row = found.one_or_none()
+    return row
+
+
+async def accounts(tx: ReadTransaction, ids: Collection[str]) -> dict[str, AccountRow]:
+    """Return accounts by id."""
+    found = await tx.session.scalars(_of_mode(tx).where(AccountRow.id.in_(list(ids))))
+    return {row.id: row for row in found}
+
+
+async def accounts_named(tx: ReadTransaction, names: Collection[str]) -> dict[str, Account]:
+    """Return what never changes of some accounts, by the id or external_id that they were named."""
+    wanted = [name for name in names if name]
+    query = select(
+        AccountRow.id, AccountRow.external_id, AccountRow.type, AccountRow.currency_code
+    ).where(
+        AccountRow.livemode == tx.livemode,
+        or_(AccountRow.id.in_(wanted), AccountRow.external_id.in_(wanted)),
+    )
+    rows = (await tx.session.execute(query)).all()
+    found = {row.external_id: Account(row.id, row.type, row.currency_code) for row in rows}
+    found |= {row.id: Account(row.id, row.type, row.currency_code) for row in rows}
+    return {name: found[name] for name in wanted if name in found}
+
+
+async def page_of_accounts(
+    tx: ReadTransaction, page: Page
+) -> tuple[Sequence[AccountRow], str | None]:
+    """Return a page of accounts."""
+    return await fetch_page(tx, _of_mode(tx), AccountRow.id, page)
+
+
+def _of_mode(tx: ReadTransaction) -> Any:
+    return select(AccountRow).where(AccountRow.livemode == tx.livemode)
+
+
+async def last_entry(tx: ReadTransaction, account_id: str, at: datetime) -> EntryRow | None:
+    """Return the account's last entry that was recorded at an instant or before it."""
+    query = (
+        select(EntryRow)
+        .where(EntryRow.account_id == account_id, EntryRow.recorded_at <= at)
+        .order_by(EntryRow.recorded_at.desc(), EntryRow.number.desc())
+        .limit(1)
+    )
+    return (await tx.session.scalars(query)).one_or_none()
+
+
+async def entries(
+    tx: ReadTransaction, account_id: str, limit: int, after: tuple[datetime, int] | None, order: str
+) -> Sequence[EntryRow]:
+    """Return an account's entries beyond one of them."""
+    place = tuple_(EntryRow.recorded_at, EntryRow.number)
+    query = select(EntryRow).where(EntryRow.account_id == account_id).limit(limit)
+    if order == "desc":
+        query = query.order_by(EntryRow.recorded_at.desc(), EntryRow.number.desc())
+        query = query if after is None else query.where(place < after)
+    else:
+        query = query.order_by(EntryRow.recorded_at, EntryRow.number)
+        query = query if after is None else query.where(place > after)
+    return (await tx.session.scalars(query)).all()
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A transaction with what belongs to it."""
+
+    row: TransactionRow
+    entries: Sequence[EntryRow]
+    hold: HoldRow | None
+
+
+async def transaction(tx: ReadTransaction, name: str) -> Stored | None:
+    """Return a transaction by id or external_id."""
+    query = select(TransactionRow).where(TransactionRow.livemode == tx.livemode)
+    row = (await tx.session.scalars(query.where(TransactionRow.id == name))).one_or_none()
+    if row is None and name:
+        found = await tx.session.scalars(query.where(TransactionRow.external_id == name))
+        row = found.one_or_none()
+    return None if row is None else (await _whole(tx, [row]))[0]
+
+
+async def page_of_transactions(
+    tx: ReadTransaction, page: Page, parent_id: str | None
+) -> tuple[list[Stored], str | None]:
+    """Return a page of transactions, in the order in which they were recorded."""
+    query = select(TransactionRow).where(TransactionRow.livemode == tx.livemode)
+    if parent_id:
+        query = query.where(TransactionRow.parent_id == parent_id)
+    after = page.after_number()
+    if after is not None:
+        number = TransactionRow.number
+        query = query.where(number < after if page.order == "desc" else number > after)
+        page = page.model_copy(update={"cursor": None})
+    rows, cursor = await fetch_page(tx, query, TransactionRow.number, page)
+    return await _whole(tx, rows), cursor
+
+
+async def _whole(tx: ReadTransaction, rows: Sequence[TransactionRow]) -> list[Stored]:
+    ids = [row.id for row in rows]
+    query = select(EntryRow).where(EntryRow.transaction_id.in_(ids))
+    made: dict[str, list[EntryRow]] = {name: [] for name in ids}
+    for entry in await tx.session.scalars(query.order_by(EntryRow.position)):
+        made[entry.transaction_id].append(entry)
+    # A hold may have changed since it was read in this session.
+    holds = await tx.session.scalars(
+        select(HoldRow)
+        .where(HoldRow.transaction_id.in_(ids))
+        .execution_options(populate_existing=True)
+    )
+    by_id = {hold.transaction_id: hold for hold in holds}
+    return [Stored(row, made[row.id], by_id.get(row.id)) for row in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One transaction to be written: its postings name accounts by id."""
+
+    id: str
+    kind: Kind
+    postings: Sequence[Posting]
+    currency_code: str
+    external_id: str = ""
+    fingerprint: str = ""
+    description: str = ""
+    metadata: Mapping[str, str] | None = None
+    parent_id: str = ""
+    rate_id: str = ""
+    amount_minor: int = 0
+    """Of a hold its amount; of a commit what is posted, 0 for all that remains."""
+    flag: bool = False
+    """Of a hold whether it may be posted in parts; of a commit whether the rest is given back."""
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a transfer; `id` is the transaction, or the account that was short.
+
+    `balances` has posted, pending in, pending out and the entry count after it for each posting.
+    """
+
+    code: str
+    id: str
+    recorded_at: datetime
+    balances: Sequence[int]
+
+
+_APPLY = text(
+    "SELECT * FROM ledger.apply_batch(:livemode, :at, :writer, :keys, :ids, :kinds, :external_ids,"
+    " :fingerprints, :currencies, :descriptions, :metadatas, :parents, :rate_ids, :amounts,"
+    " :finals, :expiries, :firsts, :slots, :debits, :posting_amounts, :account_ids)"
+)
+_LOCK_NOT_AVAILABLE = "55P03"
+
+
+async def apply(
+    tx: Transaction, writer: str, transfers: Sequence[tuple[str, Transfer]]
+) -> list[Outcome]:
+    """Write transfers in order, each wholly or not at all; a key that has its answer does nothing.
+
+    Raises: StoreUnavailable when another process holds the books too long.
+    """
+    given = [transfer for _, transfer in transfers]
+    account_ids = sorted({leg.account for transfer in given for leg in transfer.postings})
+    slots = {name: slot for slot, name in enumerate(account_ids, 1)}
+    firsts = [1]
+    for transfer in given:
+        firsts.append(firsts[-1] + len(transfer.postings))
+    legs = [leg for transfer in given for leg in transfer.postings]
+    values = {
+        "livemode": tx.livemode,
+        "at": tx.now,
+        "writer": writer,
+        "keys": [key for key, _ in transfers],
+        "ids": [item.id for item in given],
+        "kinds": [item.kind for item in given],
+        "external_ids": [item.external_id for item in given],
+        "fingerprints": [item.fingerprint for item in given],
+        "currencies": [item.currency_code for item in given],
+        "descriptions": [item.description for item in given],
+        "metadatas": [json.dumps(dict(item.metadata or {})) for item in given],
+        "parents": [item.parent_id for item in given],
+        "rate_ids": [item.rate_id for item in given],
+        "amounts": [item.amount_minor for item in given],
+        "finals": [item.flag for item in given],
+        "expiries": [item.expires_at for item in given],
+        "firsts": firsts,
+        "slots": [slots[leg.account] for leg in legs],
+        "debits": [leg.direction == "debit" for leg in legs],
+        "posting_amounts": [leg.amount_minor for leg in legs],
+        "account_ids": account_ids,
+    }
+    try:
+        rows: Sequence[Row[Any]] = (await tx.session.execute(_APPLY, values)).all()
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", "") == _LOCK_NOT_AVAILABLE:
+            raise StoreUnavailable(
+                "the books are held by another writer; nothing was stored, try again",
+                retry_after_seconds=1,
+            ) from error
+        raise
+    return [Outcome(row.code, row.id, row.recorded_at, row.balances) for row in rows]
+
+
+_KEEP = text(
+    "INSERT INTO ledger.idempotency"
+    " (tenant_id, livemode, key, fingerprint, status, headers, body, created_at)"
+    " SELECT :tenant_id, :livemode, u.key, u.fingerprint, u.status, u.headers::jsonb, u.body, :at"
+    " FROM unnest(CAST(:keys AS text[]), CAST(:fingerprints AS text[]),"
+    " CAST(:statuses AS integer[]), CAST(:headers AS text[]), CAST(:bodies AS bytea[]))"
+    " AS u (key, fingerprint, status, headers, body)"
+)
+
+
+async def keep_answers(tx: Transaction, answers: Sequence[tuple[str, str, StoredAnswer]]) -> None:
+    """Keep the answers of requests with a key, as the last thing that their transaction does."""
+    if not answers:
+        return
+    values = {
+        "tenant_id": tx.tenant_id,
+        "livemode": tx.livemode,
+        "at": tx.now,
+        "keys": [key for key, _, _ in answers],
+        "fingerprints": [print_ for _, print_, _ in answers],
+        "statuses": [answer.status for _, _, answer in answers],
+        "headers": [json.dumps(answer.headers) for _, _, answer in answers],
+        "bodies": [answer.body for _, _, answer in answers],
+    }
+    await tx.session.execute(_KEEP, values)

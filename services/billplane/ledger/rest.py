@@ -1,0 +1,247 @@
+"""REST of ledger: the same under its older prefix and under /v1."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+from fastapi import Query, Response
+
+from billplane.chassis.call import Call
+from billplane.chassis.fields import Instant
+from billplane.chassis.idempotency import StoredAnswer
+from billplane.chassis.rest import PageQuery, Reader, Steps, Writer, listing, router
+from billplane.ledger import domain, schemas
+from billplane.ledger.models import AccountRow, EntryRow
+from billplane.ledger.service import accounts, transactions
+from billplane.ledger.service.transactions import Recorded
+from billplane.ledger.service.views import View, balance_of
+
+rest = router(tags=["ledger"])
+_JSON = "application/json"
+
+
+@rest.post("/v1/ledger/accounts", status_code=201)
+@rest.post("/ledger/accounts", status_code=201)
+async def create_account(
+    body: schemas.AccountBody, tx: Writer, response: Response
+) -> schemas.Account:
+    """Open an account."""
+    row = await accounts.create_account(
+        tx,
+        name=body.name,
+        kind=body.type,
+        currency_code=body.currency,
+        allow_negative=body.allow_negative,
+        credit_limit_minor=body.credit_limit_minor,
+        external_id=body.external_id or "",
+        metadata=body.metadata,
+    )
+    response.headers["Location"] = f"/v1/ledger/accounts/{row.id}"
+    return _account(row)
+
+
+@rest.get("/v1/ledger/accounts")
+@rest.get("/ledger/accounts")
+async def list_accounts(tx: Reader, page: PageQuery) -> schemas.AccountList:
+    """List accounts."""
+    rows, cursor = await accounts.list_accounts(tx, page)
+    return schemas.AccountList(**listing([_account(row) for row in rows], cursor))
+
+
+@rest.get("/v1/ledger/accounts/{account_id}")
+@rest.get("/ledger/accounts/{account_id}")
+async def get_account(account_id: str, tx: Reader) -> schemas.Account:
+    """Return an account with its balances, by id or external_id."""
+    return _account(await accounts.get_account(tx, account_id))
+
+
+@rest.get("/v1/ledger/accounts/{account_id}/balance")
+async def get_balance(account_id: str, tx: Reader, at: Instant | None = None) -> schemas.Balance:
+    """Return an account's balances, now or as they stood at an instant."""
+    return _balance(await accounts.get_balance(tx, account_id, at))
+
+
+@rest.get("/v1/ledger/accounts/{account_id}/entries")
+async def list_entries(account_id: str, tx: Reader, page: PageQuery) -> schemas.EntryList:
+    """List an account's entries with the balances after each."""
+    rows, cursor = await accounts.list_entries(tx, account_id, page)
+    return schemas.EntryList(**listing([_entry(row) for row in rows], cursor))
+
+
+@rest.post("/v1/ledger/transactions", status_code=201, response_model=schemas.Transaction)
+@rest.post("/ledger/transactions", status_code=201, response_model=schemas.Transaction)
+async def record_transaction(body: schemas.TransactionBody, call: Steps) -> Response:
+    """Record a transaction; pending, it reserves until it is committed or released."""
+    new = domain.NewTransaction(
+        postings=[
+            domain.Posting(leg.account_id, leg.direction, leg.amount_minor, leg.currency_code or "")
+            for leg in body.postings
+        ],
+        currency_code=body.currency_code,
+        external_id=body.external_id or "",
+        description=body.description,
+        metadata=body.metadata,
+        rate_id=body.rate_id,
+        pending=body.pending,
+        expires_at=body.expires_at,
+    )
+    return await _answered(transactions.record_transaction, call, new, tell=_created)
+
+
+@rest.get("/v1/ledger/transactions")
+@rest.get("/ledger/transactions")
+async def list_transactions(
+    tx: Reader,
+    page: PageQuery,
+    parent_id: Annotated[str | None, Query(max_length=255)] = None,
+) -> schemas.TransactionList:
+    """List transactions in the order in which they were recorded."""
+    views, cursor = await transactions.list_transactions(tx, page, parent_id)
+    return schemas.TransactionList(**listing([_transaction(view) for view in views], cursor))
+
+
+@rest.post("/v1/ledger/transactions/{transaction_id}:commit", response_model=schemas.Transaction)
+async def commit_hold(
+    transaction_id: str, call: Steps, body: schemas.CommitBody | None = None
+) -> Response:
+    """Post a pending transaction, or a part of it; answers with it."""
+    asked = body or schemas.CommitBody()
+    return await _answered(
+        transactions.commit_hold,
+        *(call, transaction_id, asked.amount_minor or 0, asked.final),
+        tell=_changed,
+    )
+
+
+@rest.post("/v1/ledger/transactions/{transaction_id}:release", response_model=schemas.Transaction)
+async def release_hold(transaction_id: str, call: Steps) -> Response:
+    """Give back what a pending transaction still reserves; answers with it."""
+    return await _answered(transactions.release_hold, call, transaction_id, tell=_changed)
+
+
+@rest.post(
+    "/v1/ledger/transactions/{transaction_id}:reverse",
+    status_code=201,
+    response_model=schemas.Transaction,
+)
+async def reverse_transaction(
+    transaction_id: str, call: Steps, body: schemas.ReverseBody | None = None
+) -> Response:
+    """Record the opposite of a posted transaction, once; answers with the reversal."""
+    description = body.description if body is not None else ""
+    return await _answered(
+        transactions.reverse_transaction, call, transaction_id, description, tell=_created
+    )
+
+
+@rest.get("/v1/ledger/transactions/{transaction_id}")
+async def get_transaction(transaction_id: str, tx: Reader) -> schemas.Transaction:
+    """Return a transaction by id or external_id."""
+    return _transaction(await transactions.get_transaction(tx, transaction_id))
+
+
+async def _answered(
+    use_case: Callable[..., Any], call: Call, *arguments: Any, tell: transactions.Teller
+) -> Response:
+    """Answer with the very bytes that are kept under the request's key."""
+    answer: StoredAnswer = await use_case(call, *arguments, tell=tell)
+    return Response(answer.body, answer.status, answer.headers)
+
+
+def _created(recorded: Recorded) -> tuple[StoredAnswer, StoredAnswer]:
+    headers = {
+        "content-type": _JSON,
+        "location": f"/v1/ledger/transactions/{recorded.transaction.id}",
+    }
+    answer = StoredAnswer(201, headers, _body(recorded.transaction, recorded.balances))
+    return answer, answer
+
+
+def _changed(recorded: Recorded) -> tuple[StoredAnswer, StoredAnswer]:
+    shown = recorded.hold or recorded.transaction
+    answer = StoredAnswer(200, {"content-type": _JSON}, _body(shown, recorded.balances))
+    return answer, answer
+
+
+def _body(view: View, balances: Sequence[domain.Balance]) -> bytes:
+    return _transaction(view, balances).model_dump_json().encode()
+
+
+def _transaction(
+    view: View, balances: Sequence[domain.Balance] | None = None
+) -> schemas.Transaction:
+    return schemas.Transaction.model_validate(
+        {
+            "id": view.id,
+            "kind": view.kind,
+            "state": view.state,
+            "currency_code": view.currency_code,
+            "postings": [
+                schemas.Posting(
+                    account_id=leg.account,
+                    direction=leg.direction,
+                    amount_minor=leg.amount_minor,
+                    currency_code=leg.currency_code,
+                )
+                for leg in view.postings
+            ],
+            "external_id": view.external_id or None,
+            "description": view.description,
+            "metadata": view.metadata,
+            "parent_id": view.parent_id or None,
+            "rate_id": view.rate_id,
+            "recorded_at": view.recorded_at,
+            "posted_at": view.posted_at,
+            "expires_at": view.expires_at,
+            "committed_minor": view.committed_minor,
+            "remaining_minor": view.remaining_minor,
+            "balances": None if balances is None else [_balance(item) for item in balances],
+        }
+    )
+
+
+def _balance(balance: domain.Balance) -> schemas.Balance:
+    return schemas.Balance(
+        account_id=balance.account_id,
+        currency=balance.currency_code,
+        balance_minor=balance.balance_minor,
+        pending_minor=balance.pending_minor,
+        pending_in_minor=balance.pending_in_minor,
+        pending_out_minor=balance.pending_out_minor,
+        available_minor=balance.available_minor,
+        entry_count=balance.entry_count,
+    )
+
+
+def _account(row: AccountRow) -> schemas.Account:
+    balance = _balance(balance_of(row))
+    return schemas.Account.model_validate(
+        {
+            "id": row.id,
+            "external_id": row.external_id or None,
+            "livemode": row.livemode,
+            "name": row.name,
+            "type": row.type,
+            "allow_negative": row.allow_negative,
+            "credit_limit_minor": row.credit_limit_minor,
+            "metadata": row.tags,
+            "created_at": row.created_at,
+            **balance.model_dump(exclude={"account_id"}),
+        }
+    )
+
+
+def _entry(row: EntryRow) -> schemas.Entry:
+    return schemas.Entry.model_validate(
+        {
+            "transaction_id": row.transaction_id,
+            "number": row.number,
+            "direction": row.direction,
+            "phase": row.phase,
+            "amount_minor": row.amount_minor,
+            "currency_code": row.currency_code,
+            "balance_minor": row.posted_after_minor,
+            "pending_in_minor": row.pending_in_after_minor,
+            "pending_out_minor": row.pending_out_after_minor,
+            "recorded_at": row.recorded_at,
+        }
+    )

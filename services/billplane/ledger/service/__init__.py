@@ -1,0 +1,1 @@
+"""Use cases of ledger: accounts, transactions, and the writer that gathers them."""
