@@ -6,7 +6,7 @@ what is not as it should be. Nothing of another tenant is read or changed.
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from typing import Any
 
 import aiohttp
@@ -217,13 +217,18 @@ def _same(what: str, found: Any, wanted: Any) -> None:
         raise TrialFailed(f"{what}: {found!r}, not {wanted!r}")
 
 
-TRIALS: Mapping[str, Callable[[Trial], Awaitable[None]]] = {
+TRIALS: Mapping[str, Callable[[Trial], Coroutine[None, None, None]]] = {
     "gateway": gateway,
     "services": services,
     "quote": quote,
     "invoice": invoice,
     "roles": roles,
 }
+
+
+async def _in_time(work: Coroutine[None, None, None]) -> None:
+    async with asyncio.timeout(300):
+        await work
 
 
 def run(names: list[str], settings: Settings, gateway_url: str, api_key: str) -> int:
@@ -238,7 +243,7 @@ def run(names: list[str], settings: Settings, gateway_url: str, api_key: str) ->
     for name in names or list(TRIALS):
         trial = Trial(settings, gateway_url.rstrip("/"), api_key)
         try:
-            asyncio.run(asyncio.wait_for(TRIALS[name](trial), 300))
+            asyncio.run(_in_time(TRIALS[name](trial)))
         except (TrialFailed, aiohttp.ClientError, OSError, asyncpg.PostgresError) as error:
             failed = 1
             sys.stderr.write(f"{name}: failed: {error}\n")

@@ -36,6 +36,7 @@ BANNED = (
     (r"^(import|from) subprocess\b", "cli", "billplane_cli.process"),
     (r"^(import|from) subprocess\b", "operator", "nothing"),
     (r"\bINCRBYFLOAT\b", "services", "integer micro-units"),
+    (r"\basyncio\.wait_for\(", "services", "asyncio.timeout: wait_for loses cancellations"),
 )
 EXEMPT = {
     ".commit(": ("services/billplane/chassis/",),

@@ -1,6 +1,7 @@
 """Stopping in order: not ready, no new calls, what is in hand is finished, then pools close."""
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import signal
@@ -13,12 +14,14 @@ import pytest
 from billplane import catalog
 from billplane.chassis.auth import Principal
 from billplane.chassis.events import Consumers, fact
+from billplane.chassis.events.redis_streams import RedisStreams
 from billplane.chassis.finishing import finish
 from billplane.chassis.host import Platform
 from billplane.chassis.jobs import Jobs
 from billplane.protos.pricing.v1.events_pb2 import PlanPublished
 from fastapi import APIRouter
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from redis.asyncio import Redis
 
 from tests.chassis.waiting import eventually
 from tests.fixtures.ports import free_port_offset
@@ -267,3 +270,19 @@ async def test_a_second_cancellation_gives_up():
     with pytest.raises(asyncio.CancelledError):
         await caller
     assert gone.is_set()
+
+
+async def test_a_consumer_ends_also_when_its_client_loses_the_cancellation(valkey_url):
+    class Losing(Redis):
+        async def xreadgroup(self, *arguments, **options):
+            with contextlib.suppress(asyncio.CancelledError):
+                return await super().xreadgroup(*arguments, **options)
+
+    async with Losing.from_url(valkey_url) as redis:
+        reading = RedisStreams(redis, "process").deliveries("consumer", ["a_stream_of_tests"])
+        task = asyncio.create_task(anext(reading))
+        await asyncio.sleep(0.2)
+        task.cancel()
+        ended, _ = await asyncio.wait([task], timeout=10)
+        assert ended
+        assert task.cancelled()

@@ -1,4 +1,4 @@
-"""What is in hand is finished: a stop waits for it, within the grace period."""
+"""Stopping: what is in hand is finished within the grace period, and then nothing goes on."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -24,3 +24,16 @@ async def finish(work: Coroutine[Any, Any, Result]) -> Result:
         if not task.cancelled():
             task.exception()  # its own words are in the log; here it only must not be lost
         raise
+
+
+def end_if_cancelled() -> None:
+    """End the task that was cancelled while a library did not say so.
+
+    Before Python 3.12 `asyncio.wait_for` loses the cancellation that comes as its work ends, and
+    clients of stores send with it: whatever loops until it is cancelled asks here each time.
+
+    Raises: CancelledError.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -13,7 +13,7 @@ from billplane.chassis import logging, metrics
 from billplane.chassis.auth import service_principal
 from billplane.chassis.database.transaction import ReadTransaction, Transaction
 from billplane.chassis.errors import StoreUnavailable
-from billplane.chassis.finishing import finish
+from billplane.chassis.finishing import end_if_cancelled, finish
 
 if TYPE_CHECKING:
     from billplane.chassis.runtime import Runtime
@@ -100,6 +100,7 @@ async def run_job(runtime: "Runtime", job: Job) -> None:
     worker = Worker(runtime)
     await asyncio.sleep(random.uniform(0, min(job.every_seconds, 5)))  # noqa: S311 - spreads load
     while True:
+        end_if_cancelled()
         try:
             await finish(_run(job, worker))
             metrics.JOB_RUNS.labels(runtime.name, job.name, "done").inc()

@@ -21,6 +21,7 @@ from yarl import URL
 from billplane.chassis import logging
 from billplane.chassis.events.state import BrokerState
 from billplane.chassis.events.transport import TopologyDiffers
+from billplane.chassis.finishing import end_if_cancelled
 from billplane.chassis.settings import Settings
 
 _log = logging.get("events")
@@ -178,6 +179,7 @@ class AmqpConnection:
     async def _keep(self) -> None:
         failures = 0
         while True:
+            end_if_cancelled()
             ended = await self._connect()
             self._tried.set()
             if self.refused is not None:

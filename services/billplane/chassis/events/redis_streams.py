@@ -19,6 +19,7 @@ from billplane.chassis.events.transport import (
     Outgoing,
     TopologyDiffers,
 )
+from billplane.chassis.finishing import end_if_cancelled
 
 _log = logging.get("events")
 
@@ -81,6 +82,7 @@ class RedisStreams:
         """Yield new messages, and those that were left unacknowledged for a while."""
         ready = False
         while True:
+            end_if_cancelled()
             try:
                 if not ready:
                     await self._declare(consumer, destinations)

@@ -14,7 +14,7 @@ from billplane.chassis.errors import BillplaneError
 from billplane.chassis.events.envelope import decode
 from billplane.chassis.events.transport import NotPublished, Outgoing
 from billplane.chassis.faults import faultpoint, register
-from billplane.chassis.finishing import finish
+from billplane.chassis.finishing import end_if_cancelled, finish
 
 if TYPE_CHECKING:
     from billplane.chassis.runtime import Runtime
@@ -58,6 +58,7 @@ class Relay:
         """Publish until cancelled."""
         failures = 0
         while True:
+            end_if_cancelled()
             try:
                 published = await finish(self.publish_claimed())
                 failures = 0
@@ -144,4 +145,5 @@ class Relay:
 
     async def _sleep(self, seconds: float) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._awake.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._awake.wait()
