@@ -3,8 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -53,6 +56,16 @@ class InvoiceCreated(_message.Message):
     DUE_MINOR_FIELD_NUMBER: _builtins.int
     TAX_MINOR_FIELD_NUMBER: _builtins.int
     DUE_ON_FIELD_NUMBER: _builtins.int
+    NET_MINOR_FIELD_NUMBER: _builtins.int
+    DISCOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    TAXES_FIELD_NUMBER: _builtins.int
+    MANUAL_MINOR_FIELD_NUMBER: _builtins.int
+    ISSUED_ON_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    TEST_CLOCK_ID_FIELD_NUMBER: _builtins.int
+    CUSTOMER_EMAIL_FIELD_NUMBER: _builtins.int
+    CUSTOMER_NAME_FIELD_NUMBER: _builtins.int
+    LOCALE_FIELD_NUMBER: _builtins.int
     invoice_id: _builtins.str
     number: _builtins.str
     customer_id: _builtins.str
@@ -63,6 +76,23 @@ class InvoiceCreated(_message.Message):
     due_minor: _builtins.int
     tax_minor: _builtins.int
     due_on: _builtins.str
+    net_minor: _builtins.int
+    """after discounts, before tax"""
+    discount_minor: _builtins.int
+    manual_minor: _builtins.int
+    """what was paid past the platform, by transfer say"""
+    issued_on: _builtins.str
+    test_clock_id: _builtins.str
+    """of the customer, empty when its time is the real one"""
+    customer_email: _builtins.str
+    customer_name: _builtins.str
+    locale: _builtins.str
+    @_builtins.property
+    def taxes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxAmount]: ...
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """the customer's time"""
+
     def __init__(
         self,
         *,
@@ -76,10 +106,20 @@ class InvoiceCreated(_message.Message):
         due_minor: _builtins.int = ...,
         tax_minor: _builtins.int = ...,
         due_on: _builtins.str = ...,
+        net_minor: _builtins.int = ...,
+        discount_minor: _builtins.int = ...,
+        taxes: _abc.Iterable[Global___TaxAmount] | None = ...,
+        manual_minor: _builtins.int = ...,
+        issued_on: _builtins.str = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        test_clock_id: _builtins.str = ...,
+        customer_email: _builtins.str = ...,
+        customer_name: _builtins.str = ...,
+        locale: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency_code", b"currency_code", "customer_id", b"customer_id", "due_minor", b"due_minor", "due_on", b"due_on", "invoice_id", b"invoice_id", "number", b"number", "state", b"state", "subscription_id", b"subscription_id", "tax_minor", b"tax_minor", "total_minor", b"total_minor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "currency_code", b"currency_code", "customer_email", b"customer_email", "customer_id", b"customer_id", "customer_name", b"customer_name", "discount_minor", b"discount_minor", "due_minor", b"due_minor", "due_on", b"due_on", "invoice_id", b"invoice_id", "issued_on", b"issued_on", "locale", b"locale", "manual_minor", b"manual_minor", "net_minor", b"net_minor", "number", b"number", "state", b"state", "subscription_id", b"subscription_id", "tax_minor", b"tax_minor", "taxes", b"taxes", "test_clock_id", b"test_clock_id", "total_minor", b"total_minor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -101,6 +141,16 @@ class InvoiceFinalized(_message.Message):
     DUE_MINOR_FIELD_NUMBER: _builtins.int
     TAX_MINOR_FIELD_NUMBER: _builtins.int
     DUE_ON_FIELD_NUMBER: _builtins.int
+    NET_MINOR_FIELD_NUMBER: _builtins.int
+    DISCOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    TAXES_FIELD_NUMBER: _builtins.int
+    MANUAL_MINOR_FIELD_NUMBER: _builtins.int
+    ISSUED_ON_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    TEST_CLOCK_ID_FIELD_NUMBER: _builtins.int
+    CUSTOMER_EMAIL_FIELD_NUMBER: _builtins.int
+    CUSTOMER_NAME_FIELD_NUMBER: _builtins.int
+    LOCALE_FIELD_NUMBER: _builtins.int
     invoice_id: _builtins.str
     number: _builtins.str
     customer_id: _builtins.str
@@ -111,6 +161,23 @@ class InvoiceFinalized(_message.Message):
     due_minor: _builtins.int
     tax_minor: _builtins.int
     due_on: _builtins.str
+    net_minor: _builtins.int
+    """after discounts, before tax"""
+    discount_minor: _builtins.int
+    manual_minor: _builtins.int
+    """what was paid past the platform, by transfer say"""
+    issued_on: _builtins.str
+    test_clock_id: _builtins.str
+    """of the customer, empty when its time is the real one"""
+    customer_email: _builtins.str
+    customer_name: _builtins.str
+    locale: _builtins.str
+    @_builtins.property
+    def taxes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxAmount]: ...
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """the customer's time"""
+
     def __init__(
         self,
         *,
@@ -124,10 +191,20 @@ class InvoiceFinalized(_message.Message):
         due_minor: _builtins.int = ...,
         tax_minor: _builtins.int = ...,
         due_on: _builtins.str = ...,
+        net_minor: _builtins.int = ...,
+        discount_minor: _builtins.int = ...,
+        taxes: _abc.Iterable[Global___TaxAmount] | None = ...,
+        manual_minor: _builtins.int = ...,
+        issued_on: _builtins.str = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        test_clock_id: _builtins.str = ...,
+        customer_email: _builtins.str = ...,
+        customer_name: _builtins.str = ...,
+        locale: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency_code", b"currency_code", "customer_id", b"customer_id", "due_minor", b"due_minor", "due_on", b"due_on", "invoice_id", b"invoice_id", "number", b"number", "state", b"state", "subscription_id", b"subscription_id", "tax_minor", b"tax_minor", "total_minor", b"total_minor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "currency_code", b"currency_code", "customer_email", b"customer_email", "customer_id", b"customer_id", "customer_name", b"customer_name", "discount_minor", b"discount_minor", "due_minor", b"due_minor", "due_on", b"due_on", "invoice_id", b"invoice_id", "issued_on", b"issued_on", "locale", b"locale", "manual_minor", b"manual_minor", "net_minor", b"net_minor", "number", b"number", "state", b"state", "subscription_id", b"subscription_id", "tax_minor", b"tax_minor", "taxes", b"taxes", "test_clock_id", b"test_clock_id", "total_minor", b"total_minor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -149,6 +226,16 @@ class InvoicePaid(_message.Message):
     DUE_MINOR_FIELD_NUMBER: _builtins.int
     TAX_MINOR_FIELD_NUMBER: _builtins.int
     DUE_ON_FIELD_NUMBER: _builtins.int
+    NET_MINOR_FIELD_NUMBER: _builtins.int
+    DISCOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    TAXES_FIELD_NUMBER: _builtins.int
+    MANUAL_MINOR_FIELD_NUMBER: _builtins.int
+    ISSUED_ON_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    TEST_CLOCK_ID_FIELD_NUMBER: _builtins.int
+    CUSTOMER_EMAIL_FIELD_NUMBER: _builtins.int
+    CUSTOMER_NAME_FIELD_NUMBER: _builtins.int
+    LOCALE_FIELD_NUMBER: _builtins.int
     invoice_id: _builtins.str
     number: _builtins.str
     customer_id: _builtins.str
@@ -159,6 +246,23 @@ class InvoicePaid(_message.Message):
     due_minor: _builtins.int
     tax_minor: _builtins.int
     due_on: _builtins.str
+    net_minor: _builtins.int
+    """after discounts, before tax"""
+    discount_minor: _builtins.int
+    manual_minor: _builtins.int
+    """what was paid past the platform, by transfer say"""
+    issued_on: _builtins.str
+    test_clock_id: _builtins.str
+    """of the customer, empty when its time is the real one"""
+    customer_email: _builtins.str
+    customer_name: _builtins.str
+    locale: _builtins.str
+    @_builtins.property
+    def taxes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxAmount]: ...
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """the customer's time"""
+
     def __init__(
         self,
         *,
@@ -172,10 +276,20 @@ class InvoicePaid(_message.Message):
         due_minor: _builtins.int = ...,
         tax_minor: _builtins.int = ...,
         due_on: _builtins.str = ...,
+        net_minor: _builtins.int = ...,
+        discount_minor: _builtins.int = ...,
+        taxes: _abc.Iterable[Global___TaxAmount] | None = ...,
+        manual_minor: _builtins.int = ...,
+        issued_on: _builtins.str = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        test_clock_id: _builtins.str = ...,
+        customer_email: _builtins.str = ...,
+        customer_name: _builtins.str = ...,
+        locale: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency_code", b"currency_code", "customer_id", b"customer_id", "due_minor", b"due_minor", "due_on", b"due_on", "invoice_id", b"invoice_id", "number", b"number", "state", b"state", "subscription_id", b"subscription_id", "tax_minor", b"tax_minor", "total_minor", b"total_minor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "currency_code", b"currency_code", "customer_email", b"customer_email", "customer_id", b"customer_id", "customer_name", b"customer_name", "discount_minor", b"discount_minor", "due_minor", b"due_minor", "due_on", b"due_on", "invoice_id", b"invoice_id", "issued_on", b"issued_on", "locale", b"locale", "manual_minor", b"manual_minor", "net_minor", b"net_minor", "number", b"number", "state", b"state", "subscription_id", b"subscription_id", "tax_minor", b"tax_minor", "taxes", b"taxes", "test_clock_id", b"test_clock_id", "total_minor", b"total_minor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -197,6 +311,16 @@ class InvoicePastDue(_message.Message):
     DUE_MINOR_FIELD_NUMBER: _builtins.int
     TAX_MINOR_FIELD_NUMBER: _builtins.int
     DUE_ON_FIELD_NUMBER: _builtins.int
+    NET_MINOR_FIELD_NUMBER: _builtins.int
+    DISCOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    TAXES_FIELD_NUMBER: _builtins.int
+    MANUAL_MINOR_FIELD_NUMBER: _builtins.int
+    ISSUED_ON_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    TEST_CLOCK_ID_FIELD_NUMBER: _builtins.int
+    CUSTOMER_EMAIL_FIELD_NUMBER: _builtins.int
+    CUSTOMER_NAME_FIELD_NUMBER: _builtins.int
+    LOCALE_FIELD_NUMBER: _builtins.int
     invoice_id: _builtins.str
     number: _builtins.str
     customer_id: _builtins.str
@@ -207,6 +331,23 @@ class InvoicePastDue(_message.Message):
     due_minor: _builtins.int
     tax_minor: _builtins.int
     due_on: _builtins.str
+    net_minor: _builtins.int
+    """after discounts, before tax"""
+    discount_minor: _builtins.int
+    manual_minor: _builtins.int
+    """what was paid past the platform, by transfer say"""
+    issued_on: _builtins.str
+    test_clock_id: _builtins.str
+    """of the customer, empty when its time is the real one"""
+    customer_email: _builtins.str
+    customer_name: _builtins.str
+    locale: _builtins.str
+    @_builtins.property
+    def taxes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxAmount]: ...
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """the customer's time"""
+
     def __init__(
         self,
         *,
@@ -220,10 +361,20 @@ class InvoicePastDue(_message.Message):
         due_minor: _builtins.int = ...,
         tax_minor: _builtins.int = ...,
         due_on: _builtins.str = ...,
+        net_minor: _builtins.int = ...,
+        discount_minor: _builtins.int = ...,
+        taxes: _abc.Iterable[Global___TaxAmount] | None = ...,
+        manual_minor: _builtins.int = ...,
+        issued_on: _builtins.str = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        test_clock_id: _builtins.str = ...,
+        customer_email: _builtins.str = ...,
+        customer_name: _builtins.str = ...,
+        locale: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency_code", b"currency_code", "customer_id", b"customer_id", "due_minor", b"due_minor", "due_on", b"due_on", "invoice_id", b"invoice_id", "number", b"number", "state", b"state", "subscription_id", b"subscription_id", "tax_minor", b"tax_minor", "total_minor", b"total_minor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "currency_code", b"currency_code", "customer_email", b"customer_email", "customer_id", b"customer_id", "customer_name", b"customer_name", "discount_minor", b"discount_minor", "due_minor", b"due_minor", "due_on", b"due_on", "invoice_id", b"invoice_id", "issued_on", b"issued_on", "locale", b"locale", "manual_minor", b"manual_minor", "net_minor", b"net_minor", "number", b"number", "state", b"state", "subscription_id", b"subscription_id", "tax_minor", b"tax_minor", "taxes", b"taxes", "test_clock_id", b"test_clock_id", "total_minor", b"total_minor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -245,6 +396,16 @@ class InvoiceVoided(_message.Message):
     DUE_MINOR_FIELD_NUMBER: _builtins.int
     TAX_MINOR_FIELD_NUMBER: _builtins.int
     DUE_ON_FIELD_NUMBER: _builtins.int
+    NET_MINOR_FIELD_NUMBER: _builtins.int
+    DISCOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    TAXES_FIELD_NUMBER: _builtins.int
+    MANUAL_MINOR_FIELD_NUMBER: _builtins.int
+    ISSUED_ON_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    TEST_CLOCK_ID_FIELD_NUMBER: _builtins.int
+    CUSTOMER_EMAIL_FIELD_NUMBER: _builtins.int
+    CUSTOMER_NAME_FIELD_NUMBER: _builtins.int
+    LOCALE_FIELD_NUMBER: _builtins.int
     invoice_id: _builtins.str
     number: _builtins.str
     customer_id: _builtins.str
@@ -255,6 +416,23 @@ class InvoiceVoided(_message.Message):
     due_minor: _builtins.int
     tax_minor: _builtins.int
     due_on: _builtins.str
+    net_minor: _builtins.int
+    """after discounts, before tax"""
+    discount_minor: _builtins.int
+    manual_minor: _builtins.int
+    """what was paid past the platform, by transfer say"""
+    issued_on: _builtins.str
+    test_clock_id: _builtins.str
+    """of the customer, empty when its time is the real one"""
+    customer_email: _builtins.str
+    customer_name: _builtins.str
+    locale: _builtins.str
+    @_builtins.property
+    def taxes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxAmount]: ...
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """the customer's time"""
+
     def __init__(
         self,
         *,
@@ -268,11 +446,138 @@ class InvoiceVoided(_message.Message):
         due_minor: _builtins.int = ...,
         tax_minor: _builtins.int = ...,
         due_on: _builtins.str = ...,
+        net_minor: _builtins.int = ...,
+        discount_minor: _builtins.int = ...,
+        taxes: _abc.Iterable[Global___TaxAmount] | None = ...,
+        manual_minor: _builtins.int = ...,
+        issued_on: _builtins.str = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        test_clock_id: _builtins.str = ...,
+        customer_email: _builtins.str = ...,
+        customer_name: _builtins.str = ...,
+        locale: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency_code", b"currency_code", "customer_id", b"customer_id", "due_minor", b"due_minor", "due_on", b"due_on", "invoice_id", b"invoice_id", "number", b"number", "state", b"state", "subscription_id", b"subscription_id", "tax_minor", b"tax_minor", "total_minor", b"total_minor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "currency_code", b"currency_code", "customer_email", b"customer_email", "customer_id", b"customer_id", "customer_name", b"customer_name", "discount_minor", b"discount_minor", "due_minor", b"due_minor", "due_on", b"due_on", "invoice_id", b"invoice_id", "issued_on", b"issued_on", "locale", b"locale", "manual_minor", b"manual_minor", "net_minor", b"net_minor", "number", b"number", "state", b"state", "subscription_id", b"subscription_id", "tax_minor", b"tax_minor", "taxes", b"taxes", "test_clock_id", b"test_clock_id", "total_minor", b"total_minor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___InvoiceVoided: _TypeAlias = InvoiceVoided  # noqa: Y015
+
+@_typing.final
+class InvoiceUncollectible(_message.Message):
+    """An invoice was given up as not collectible; what is due is written off."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INVOICE_ID_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    SUBSCRIPTION_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    TOTAL_MINOR_FIELD_NUMBER: _builtins.int
+    DUE_MINOR_FIELD_NUMBER: _builtins.int
+    TAX_MINOR_FIELD_NUMBER: _builtins.int
+    DUE_ON_FIELD_NUMBER: _builtins.int
+    NET_MINOR_FIELD_NUMBER: _builtins.int
+    DISCOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    TAXES_FIELD_NUMBER: _builtins.int
+    MANUAL_MINOR_FIELD_NUMBER: _builtins.int
+    ISSUED_ON_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    TEST_CLOCK_ID_FIELD_NUMBER: _builtins.int
+    CUSTOMER_EMAIL_FIELD_NUMBER: _builtins.int
+    CUSTOMER_NAME_FIELD_NUMBER: _builtins.int
+    LOCALE_FIELD_NUMBER: _builtins.int
+    invoice_id: _builtins.str
+    number: _builtins.str
+    customer_id: _builtins.str
+    subscription_id: _builtins.str
+    state: _builtins.str
+    currency_code: _builtins.str
+    total_minor: _builtins.int
+    due_minor: _builtins.int
+    tax_minor: _builtins.int
+    due_on: _builtins.str
+    net_minor: _builtins.int
+    """after discounts, before tax"""
+    discount_minor: _builtins.int
+    manual_minor: _builtins.int
+    """what was paid past the platform, by transfer say"""
+    issued_on: _builtins.str
+    test_clock_id: _builtins.str
+    """of the customer, empty when its time is the real one"""
+    customer_email: _builtins.str
+    customer_name: _builtins.str
+    locale: _builtins.str
+    @_builtins.property
+    def taxes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxAmount]: ...
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """the customer's time"""
+
+    def __init__(
+        self,
+        *,
+        invoice_id: _builtins.str = ...,
+        number: _builtins.str = ...,
+        customer_id: _builtins.str = ...,
+        subscription_id: _builtins.str = ...,
+        state: _builtins.str = ...,
+        currency_code: _builtins.str = ...,
+        total_minor: _builtins.int = ...,
+        due_minor: _builtins.int = ...,
+        tax_minor: _builtins.int = ...,
+        due_on: _builtins.str = ...,
+        net_minor: _builtins.int = ...,
+        discount_minor: _builtins.int = ...,
+        taxes: _abc.Iterable[Global___TaxAmount] | None = ...,
+        manual_minor: _builtins.int = ...,
+        issued_on: _builtins.str = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        test_clock_id: _builtins.str = ...,
+        customer_email: _builtins.str = ...,
+        customer_name: _builtins.str = ...,
+        locale: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "currency_code", b"currency_code", "customer_email", b"customer_email", "customer_id", b"customer_id", "customer_name", b"customer_name", "discount_minor", b"discount_minor", "due_minor", b"due_minor", "due_on", b"due_on", "invoice_id", b"invoice_id", "issued_on", b"issued_on", "locale", b"locale", "manual_minor", b"manual_minor", "net_minor", b"net_minor", "number", b"number", "state", b"state", "subscription_id", b"subscription_id", "tax_minor", b"tax_minor", "taxes", b"taxes", "test_clock_id", b"test_clock_id", "total_minor", b"total_minor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InvoiceUncollectible: _TypeAlias = InvoiceUncollectible  # noqa: Y015
+
+@_typing.final
+class TaxAmount(_message.Message):
+    """What is owed to one tax authority."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JURISDICTION_FIELD_NUMBER: _builtins.int
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
+    jurisdiction: _builtins.str
+    """DE, US-NY …"""
+    category: _builtins.str
+    rate: _builtins.str
+    """decimal"""
+    amount_minor: _builtins.int
+    def __init__(
+        self,
+        *,
+        jurisdiction: _builtins.str = ...,
+        category: _builtins.str = ...,
+        rate: _builtins.str = ...,
+        amount_minor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "category", b"category", "jurisdiction", b"jurisdiction", "rate", b"rate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TaxAmount: _TypeAlias = TaxAmount  # noqa: Y015
