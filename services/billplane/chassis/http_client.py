@@ -17,7 +17,11 @@ ANSWER_BYTES_MAX = 32 * 1024 * 1024
 _NETWORK = ipaddress.IPv4Network | ipaddress.IPv6Network
 # Ways to private addresses that the standard library takes for global: IPv4-compatible ones,
 # translation within a site, and site-local ones. Source: RFC 4291 2.5.5.1, RFC 8215, RFC 3879.
-_NEVER = tuple(ipaddress.ip_network(text) for text in ("::/96", "64:ff9b:1::/48", "fec0::/10"))
+# What holds another address within, or is no more; Python's own list differs between versions.
+_NEVER = tuple(
+    ipaddress.ip_network(text)
+    for text in ("::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16", "fec0::/10")
+)
 
 
 class UrlRefused(BillplaneError):
@@ -90,7 +94,7 @@ class Guard:
             return True
         found = ipaddress.ip_address(address.split("%", 1)[0])
         if isinstance(found, ipaddress.IPv6Address):
-            embedded = found.ipv4_mapped or found.sixtofour
+            embedded = found.ipv4_mapped
             if embedded is None and found in ipaddress.ip_network("64:ff9b::/96"):
                 embedded = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
             if embedded is not None:
