@@ -214,9 +214,8 @@ async def test_a_server_that_never_answers_is_given_up():
 async def test_a_name_is_looked_up_once_and_only_what_was_checked_is_connected(monkeypatch):
     """A name that is public when it is checked and private when it is used gets nowhere."""
     looked = []
-    loop = asyncio.get_running_loop()
 
-    async def answers(host, port, **_options):
+    def answers(host, port, *_options):
         looked.append(host)
         address = "127.0.0.1" if len(looked) > 1 else "8.8.8.8"
         return [
@@ -224,8 +223,8 @@ async def test_a_name_is_looked_up_once_and_only_what_was_checked_is_connected(m
             (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", port)),
         ]
 
-    monkeypatch.setattr(loop, "getaddrinfo", answers)
-    resolver = http_client._Resolver(Guard([]))
+    monkeypatch.setattr(socket, "getaddrinfo", answers)
+    resolver = http_client._Resolver(Guard([]), 1)
     found = await resolver.resolve("rebinding.example", 80)
     assert [item["host"] for item in found] == ["8.8.8.8"]
     with pytest.raises(UrlRefused):

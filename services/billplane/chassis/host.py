@@ -37,6 +37,10 @@ REST_PORT = 8080
 GRPC_PORT = 50051
 # Objects made before the young ones are looked through; requests leave few cycles behind.
 GARBAGE_THRESHOLD = 10_000
+# How long a stop waits for streams, which need only to say where they ended.
+STREAMS_SECONDS = 2
+# Streams go one way: what clients send is no more than a word.
+MESSAGE_BYTES_FROM_CLIENT_MAX = 65_536
 
 
 class Platform:
@@ -198,7 +202,8 @@ class Platform:
             lifespan="off",
             server_header=False,
             timeout_graceful_shutdown=int(self.settings.stop_grace_seconds),
-            ws="none",
+            ws="websockets-sansio",
+            ws_max_size=MESSAGE_BYTES_FROM_CLIENT_MAX,
             http=HttpProtocol,
             # Longer than clients keep idle connections, so that none meets one just closed.
             timeout_keep_alive=75,
@@ -214,11 +219,12 @@ class Platform:
         """Stop in order: not ready, drain, finish what runs, end background work, close pools."""
         started = time.monotonic()
         for runtime in self.runtimes.values():
-            runtime.draining = True
+            runtime.leave()
         await self.health.enter_graceful_shutdown()
         # Whoever keeps a connection open is told with the next answer, and asks another pod then.
         self._uvicorn.config.encoded_headers.append((b"connection", b"close"))
         await asyncio.sleep(self.settings.drain_seconds)
+        await self._streams_ended()
         grace = self.settings.stop_grace_seconds
         self._uvicorn.should_exit = True
         await asyncio.gather(self._serving, self._grpc.stop(grace / 2))
@@ -230,6 +236,14 @@ class Platform:
             await redis.aclose()
         await dispose_engines(runtime.database.url for runtime in self.runtimes.values())
         _log.info("platform_stopped", seconds=round(time.monotonic() - started, 2))
+
+    async def _streams_ended(self) -> None:
+        """Let streams say where they ended before the server cuts them off."""
+        deadline = time.monotonic() + STREAMS_SECONDS
+        while any(runtime.streams for runtime in self.runtimes.values()):
+            if time.monotonic() > deadline:
+                return
+            await asyncio.sleep(0.01)
 
 
 class _Server(uvicorn.Server):

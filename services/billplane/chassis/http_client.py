@@ -4,6 +4,7 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +15,7 @@ from yarl import URL
 from billplane.chassis.errors import BillplaneError, Kind
 
 ANSWER_BYTES_MAX = 32 * 1024 * 1024
+LOOK_UPS_MAX = 64
 _NETWORK = ipaddress.IPv4Network | ipaddress.IPv6Network
 # Ways to private addresses that the standard library takes for global: IPv4-compatible ones,
 # translation within a site, and site-local ones. Source: RFC 4291 2.5.5.1, RFC 8215, RFC 3879.
@@ -109,8 +111,10 @@ class Guard:
 class _Resolver(AbstractResolver):
     """Resolves once and hands over only what was checked, so that no second look-up differs."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, threads: int) -> None:
         self._guard = guard
+        # Of its own: names that take long to look up hold up only what goes out by this client.
+        self._threads = ThreadPoolExecutor(threads, "look-up")
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
@@ -120,7 +124,9 @@ class _Resolver(AbstractResolver):
         Raises: UrlRefused when there is none.
         """
         loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, port, family=family, type=socket.SOCK_STREAM)
+        found = await loop.run_in_executor(
+            self._threads, socket.getaddrinfo, host, port, family, socket.SOCK_STREAM
+        )
         allowed = [item for item in found if self._guard.allows(host, str(item[4][0]))]
         if not allowed:
             raise UrlRefused(f"{host} leads to an address that is not public")
@@ -137,14 +143,18 @@ class _Resolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Let the threads end."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 class HttpClient:
-    """Fetches addresses that users name."""
+    """Fetches addresses that users name; at most `connections` at once, 0 = without limit."""
 
-    def __init__(self, allowed: Sequence[str], timeout_seconds: float = 20) -> None:
+    def __init__(
+        self, allowed: Sequence[str], timeout_seconds: float = 20, connections: int = 20
+    ) -> None:
         self._guard = Guard(allowed)
+        self._connections = connections
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, connect=5)
         self._session: aiohttp.ClientSession | None = None
 
@@ -155,6 +165,8 @@ class HttpClient:
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
         json: Any = None,
+        data: bytes | None = None,
+        answer_bytes_max: int | None = None,
     ) -> Fetched:
         """Send one request and return the whole answer.
 
@@ -162,7 +174,10 @@ class HttpClient:
         """
         checked = self._guard.check_url(url)
         if self._session is None:
-            connector = aiohttp.TCPConnector(resolver=_Resolver(self._guard), limit=20)
+            connector = aiohttp.TCPConnector(
+                resolver=_Resolver(self._guard, self._connections or LOOK_UPS_MAX),
+                limit=self._connections,
+            )
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 timeout=self._timeout,
@@ -171,9 +186,9 @@ class HttpClient:
             )
         try:
             async with self._session.request(
-                method, checked, headers=headers, json=json, allow_redirects=False
+                method, checked, headers=headers, json=json, data=data, allow_redirects=False
             ) as answer:
-                body = await _read(answer)
+                body = await _read(answer, answer_bytes_max or ANSWER_BYTES_MAX)
                 return Fetched(answer.status, dict(answer.headers), body)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             why = str(error) or type(error).__name__
@@ -185,11 +200,11 @@ class HttpClient:
             await self._session.close()
 
 
-async def _read(answer: aiohttp.ClientResponse) -> bytes:
+async def _read(answer: aiohttp.ClientResponse, bytes_max: int) -> bytes:
     chunks, size = [], 0
     async for chunk in answer.content.iter_chunked(65_536):
         size += len(chunk)
-        if size > ANSWER_BYTES_MAX:
-            raise FetchFailed(f"the answer is longer than {ANSWER_BYTES_MAX} bytes")
+        if size > bytes_max:
+            raise FetchFailed(f"the answer is longer than {bytes_max} bytes")
         chunks.append(chunk)
     return b"".join(chunks)

@@ -68,6 +68,8 @@ class Runtime:
         self.peers_in_process: dict[str, Any] = {}
         self.state: Any = None
         self.draining = False
+        self.leaving = asyncio.Event()
+        self.streams = 0
         self.stopping = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -84,6 +86,11 @@ class Runtime:
         consumed = self.dispatcher.destinations if self.dispatcher is not None else []
         produced = destinations(self.app.messages) + mirrored(self.app.mirrors)
         await self.transport.declare(self.name, produced, consumed)
+
+    def leave(self) -> None:
+        """Say that the service stops soon: no longer ready, and streams come to their end."""
+        self.draining = True
+        self.leaving.set()
 
     async def start(self) -> None:
         """Begin background work."""

@@ -101,6 +101,8 @@ class Database:
             yield tx
         if tx.published:
             runtime.wake_relay()
+        for tell in tx.afterwards:
+            tell()
 
     @asynccontextmanager
     async def across_tenants(self, role: str = "app") -> AsyncIterator[AsyncSession]:

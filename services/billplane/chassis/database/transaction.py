@@ -1,5 +1,6 @@
 """One request, message or job step is one transaction; reading and writing are types."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
@@ -92,6 +93,14 @@ class Transaction(ReadTransaction):
     published = 0
     causation_id = ""
     correlation_id = ""
+    afterwards: tuple[Callable[[], None], ...] = ()
+
+    def after_end(self, tell: Callable[[], None]) -> None:
+        """Have a function called when, and only when, this transaction ended well.
+
+        A process that dies in between never calls it: for what is found out later anyway.
+        """
+        self.afterwards = (*self.afterwards, tell)
 
     async def publish(self, message: Message, *, aggregate_id: str) -> str:
         """Announce a fact when, and only when, this transaction ends well.
