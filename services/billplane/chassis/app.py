@@ -23,13 +23,15 @@ LimitClass = Literal["read_write", "usage", "login", "none"]
 class Route:
     """A path prefix that leads to the service, on the gateway and in any shared process.
 
-    `public` needs no credential; `demo` works without one where a demo tenant is set.
+    `public` needs no credential; `demo` works without one where a demo tenant is set; `dialect`
+    is what it answers in: ours, or that of Stripe's SDKs.
     """
 
     prefix: str
     limit: LimitClass = "read_write"
     public: bool = False
     demo: bool = False
+    dialect: Literal["billplane", "stripe"] = "billplane"
 
     def matches(self, path: str) -> bool:
         """True for the prefix itself and what lies below it."""

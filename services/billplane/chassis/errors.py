@@ -14,6 +14,7 @@ class Kind(Enum):
 
     MALFORMED = (400, grpc.StatusCode.INVALID_ARGUMENT)
     INVALID_ARGUMENT = (422, grpc.StatusCode.INVALID_ARGUMENT)
+    DECLINED = (402, grpc.StatusCode.FAILED_PRECONDITION)
     UNAUTHENTICATED = (401, grpc.StatusCode.UNAUTHENTICATED)
     PERMISSION_DENIED = (403, grpc.StatusCode.PERMISSION_DENIED)
     NOT_FOUND = (404, grpc.StatusCode.NOT_FOUND)

@@ -16,6 +16,7 @@ from billplane.chassis.app import Asgi, Route
 from billplane.chassis.auth import Principal
 from billplane.chassis.errors import BillplaneError, BodyTooLarge, problem_json
 from billplane.chassis.runtime import Runtime
+from billplane.chassis.stripe_dialect.answers import refusal, send_refusal
 
 _log = logging.get("rest")
 _tracer = trace.get_tracer("billplane")
@@ -43,6 +44,7 @@ class Middleware:
         self._limit = runtime.settings.body_limit_bytes
         self._seconds = metrics.REQUEST_SECONDS.labels(runtime.name)
         self._answered: dict[tuple[str, int], Counter] = {}
+        self._dialect = [route for route in runtime.app.routes if route.dialect == "stripe"]
         self.openapi = runtime.openapi
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -64,6 +66,8 @@ class Middleware:
                 return
         started = time.perf_counter()
         headers, request_id = scope["billplane.headers"], answer.request_id
+        if self._speaks_stripe(path, headers):
+            scope["billplane.refusal"] = refusal
         limited = Limited(receive, self._limit)
         try:
             check_length(headers, self._limit)
@@ -99,12 +103,12 @@ class Middleware:
         except BillplaneError as error:
             if answer.status:
                 raise
-            await send_problem(answer, error, request_id)
+            await send_refused(scope, answer, error)
         except Exception as error:
             # FastAPI has logged and answered what it met, and passes it on all the same.
             if not answer.status:
                 _log.exception("request_failed", path=path, request_id=request_id, exc_info=error)
-                await send_problem(answer, internal_error(), request_id)
+                await send_refused(scope, answer, internal_error())
         finally:
             self._count(scope["method"], answer.status, time.perf_counter() - started)
 
@@ -116,6 +120,12 @@ class Middleware:
             self._answered[method, status] = counter
         counter.inc()
         self._seconds.observe(seconds)
+
+    def _speaks_stripe(self, path: str, headers: dict[bytes, bytes]) -> bool:
+        """Tell whether a request is answered in Stripe's shapes: by its route, or as it asks."""
+        if b"stripe-version" in headers:
+            return True
+        return bool(self._dialect) and match(self._dialect, path) is not None
 
     async def _principal(self, path: str, headers: dict[bytes, bytes]) -> Principal | None:
         runtime = self._runtime
@@ -206,6 +216,16 @@ def match(routes: Any, path: str) -> Route | None:
         if route.matches(path) and (found is None or len(route.prefix) > len(found.prefix)):
             found = route
     return found
+
+
+async def send_refused(scope: Any, send: Any, error: BillplaneError) -> None:
+    """Answer with an error in the dialect that the request speaks."""
+    request_id: str = scope["billplane.request_id"]
+    if "billplane.refusal" not in scope:
+        await send_problem(send, error, request_id)
+        return
+    version = scope["billplane.headers"].get(b"stripe-version", b"").decode("latin-1")
+    await send_refusal(send, error, request_id, version)
 
 
 async def send_problem(send: Any, error: BillplaneError, request_id: str) -> None:

@@ -226,10 +226,26 @@ def _decided(error: BillplaneError) -> bool:
 
 async def _store_refusal(request: Request, key: str, print_: str, error: BillplaneError) -> None:
     runtime = request.app.state.runtime
-    body = problem_json(error, request_id(request))
-    headers = {"content-type": "application/problem+json"}
+    answer = refusal(request, error)
+    headers = {name: value for name, value in answer.headers.items() if name in _REPLAYED}
     async with runtime.database.write(runtime, request.scope["billplane.principal"]) as tx:
-        await idempotency.store(tx, key, print_, error.kind.http_status, headers, body)
+        await idempotency.store(tx, key, print_, answer.status_code, headers, bytes(answer.body))
+
+
+def refusal(request: Request, error: BillplaneError) -> Response:
+    """Tell an error in the dialect that the request's route speaks; ours is problem+json."""
+    tell: Callable[[Request, BillplaneError], Response] = request.scope.get(
+        "billplane.refusal", _problem
+    )
+    return tell(request, error)
+
+
+def _problem(request: Request, error: BillplaneError) -> Response:
+    headers = {}
+    if error.retry_after_seconds is not None:
+        headers["Retry-After"] = str(error.retry_after_seconds)
+    body = problem_json(error, request_id(request))
+    return Response(body, error.kind.http_status, headers, media_type="application/problem+json")
 
 
 def canonical(body: bytes) -> bytes:

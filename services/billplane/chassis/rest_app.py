@@ -18,9 +18,11 @@ from billplane.chassis.errors import (
     problem_json,
 )
 from billplane.chassis.idempotency import Replay
-from billplane.chassis.middleware import Middleware, internal_error
-from billplane.chassis.rest import TextError, escaped, request_id
+from billplane.chassis.middleware import Middleware, internal_error, match
+from billplane.chassis.rest import TextError, escaped, refusal, request_id
 from billplane.chassis.runtime import Runtime
+from billplane.chassis.stripe_dialect.answers import ERROR_SCHEMA, JSON, answer_headers
+from billplane.chassis.stripe_dialect.routes import FORM
 
 _log = logging.get("rest")
 
@@ -70,6 +72,8 @@ def openapi_of(api: FastAPI, runtime: Runtime) -> dict[str, Any]:
     )
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"] = PROBLEM_SCHEMA
+    if any(route.dialect == "stripe" for route in runtime.app.routes):
+        schemas["StripeError"] = ERROR_SCHEMA
     schemas.pop("HTTPValidationError", None)
     schemas.pop("ValidationError", None)
     document["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
@@ -80,6 +84,8 @@ def openapi_of(api: FastAPI, runtime: Runtime) -> dict[str, Any]:
             responses = operation.setdefault("responses", {})
             responses.pop("422", None)
             responses["default"] = {"description": "What is wrong", "content": content}
+            if _speaks_stripe(runtime, path):
+                _describe_dialect(operation)
             if path not in public:
                 operation["security"] = [{"bearer": []}]
     extra = runtime.app.extra.get("openapi")
@@ -87,6 +93,20 @@ def openapi_of(api: FastAPI, runtime: Runtime) -> dict[str, Any]:
         document["paths"].update(extra.get("paths", {}))
         schemas.update(extra.get("schemas", {}))
     return document
+
+
+def _speaks_stripe(runtime: Runtime, path: str) -> bool:
+    found = match(runtime.app.routes, path)
+    return found is not None and found.dialect == "stripe"
+
+
+def _describe_dialect(operation: dict[str, Any]) -> None:
+    """Say that the operation takes a form as well, and how it refuses."""
+    content = {JSON: {"schema": {"$ref": "#/components/schemas/StripeError"}}}
+    operation["responses"]["default"] = {"description": "What is wrong", "content": content}
+    body = operation.get("requestBody", {}).get("content", {})
+    if JSON in body:
+        body[FORM] = body[JSON]
 
 
 PROBLEM_SCHEMA: dict[str, Any] = {
@@ -121,35 +141,36 @@ PROBLEM_SCHEMA: dict[str, Any] = {
 def _add_error_handlers(api: FastAPI) -> None:
     @api.exception_handler(BillplaneError)
     async def refused(request: Request, error: BillplaneError) -> Response:
-        headers = {}
-        if error.retry_after_seconds is not None:
-            headers["Retry-After"] = str(error.retry_after_seconds)
-        return _problem(request, error, headers)
+        return refusal(request, error)
 
     @api.exception_handler(Replay)
-    async def replayed(_request: Request, replay: Replay) -> Response:
+    async def replayed(request: Request, replay: Replay) -> Response:
         answer = replay.answer
         headers = {**answer.headers, "Idempotent-Replayed": "true"}
+        if "billplane.refusal" in request.scope:
+            version = request.headers.get("stripe-version", "")
+            headers |= answer_headers(request_id(request), version, answer.status, passing=False)
         return Response(answer.body, answer.status, headers)
 
     @api.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return _problem(request, invalid_fields(error))
+        return refusal(request, invalid_fields(error))
 
     @api.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:
         # FastAPI calls whatever stops the reading of a body malformed.
         if isinstance(error.__cause__, BillplaneError):
-            return _problem(request, error.__cause__)
+            return refusal(request, error.__cause__)
         kind = _KIND_OF_STATUS.get(error.status_code, Kind.INVALID_ARGUMENT)
         reason = {404: "ROUTE_NOT_FOUND", 400: "BODY_MALFORMED"}.get(error.status_code, kind.name)
-        headers = dict(error.headers) if error.headers else None
-        return _problem(request, PeerError(kind, reason, str(error.detail)), headers)
+        answer = refusal(request, PeerError(kind, reason, str(error.detail)))
+        answer.headers.update(error.headers or {})
+        return answer
 
     @api.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
         _log.exception("request_failed", path=request.url.path, exc_info=error)
-        return _problem(request, internal_error())
+        return refusal(request, internal_error())
 
 
 def invalid_fields(error: RequestValidationError) -> Invalid:
@@ -172,13 +193,6 @@ def _invalid_field(item: dict[str, Any]) -> FieldError:
     if isinstance(cause, TextError):
         return FieldError(pointer + cause.pointer, "TEXT_INVALID", detail)
     return FieldError(pointer, reason, detail)
-
-
-def _problem(
-    request: Request, error: BillplaneError, headers: dict[str, str] | None = None
-) -> Response:
-    body = problem_json(error, request_id(request))
-    return Response(body, error.kind.http_status, headers, media_type=_PROBLEM)
 
 
 def _open_paths(runtime: Runtime) -> Any:
