@@ -8,8 +8,8 @@ from billplane import catalog
 from billplane.chassis.events import rabbitmq
 from billplane.chassis.events.transport import KAFKA_MIRROR, RABBITMQ_MIRROR
 from billplane.listener.domain import Mirror
+from billplane.listener.service.facts import FACTS
 from billplane.listener.service.mirrors import MIRRORS
-from billplane.listener.service.reactions import FACTS
 
 from tests.chassis.waiting import eventually
 from tests.fixtures import brokers

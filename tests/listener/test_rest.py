@@ -2,7 +2,8 @@
 
 import pytest
 from billplane import catalog
-from billplane.listener.service.reactions import FACTS, REACTIONS
+from billplane.listener.service.facts import FACTS
+from billplane.listener.service.reactions import REACTIONS
 
 from tests.chassis.waiting import eventually
 

@@ -37,6 +37,7 @@ app = ServiceApp(
         fact(events_pb2.InvoicePaid, "invoice"),
         fact(events_pb2.InvoicePastDue, "invoice", wire_type="invoice.past_due"),
         fact(events_pb2.InvoiceVoided, "invoice"),
+        fact(events_pb2.InvoiceUncollectible, "invoice"),
         RENDER,
     ],
     consumers=consumers,

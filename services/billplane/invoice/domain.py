@@ -70,6 +70,7 @@ class Customer:
     locale: str = ""
     payment_terms_days: int | None = None
     external_id: str = ""
+    test_clock_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ class InvoiceRow(Base):
     sequence: Mapped[int]
     customer_id: Mapped[str]
     customer: Mapped[dict[str, Any]]
+    test_clock_id: Mapped[str]
     seller: Mapped[dict[str, Any]]
     subscription_id: Mapped[str]
     plan_id: Mapped[str]

@@ -146,6 +146,7 @@ async def get_customer(call: Call, customer_id: str) -> tuple[domain.Customer, s
         locale=found.locale,
         payment_terms_days=found.payment_terms_days,
         external_id=found.external_id,
+        test_clock_id=found.test_clock_id,
     )
     now = from_timestamp(answer, "now") or call.runtime.clock.now()
     return customer, found.time_zone or "Etc/UTC", now

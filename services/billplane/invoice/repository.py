@@ -203,6 +203,21 @@ async def attempt(tx: ReadTransaction, invoice_id: str, number: int) -> AttemptR
     )
 
 
+async def past_due_by_clock(tx: ReadTransaction, test_clock_id: str, now: Any) -> Sequence[str]:
+    """Return the ids of documents of a test clock's customers that were due before an instant."""
+    found = await tx.session.scalars(
+        select(InvoiceRow.id)
+        .where(
+            InvoiceRow.livemode == tx.livemode,
+            InvoiceRow.test_clock_id == test_clock_id,
+            InvoiceRow.state == "finalized",
+            InvoiceRow.past_due_at <= now,
+        )
+        .order_by(InvoiceRow.id)
+    )
+    return found.all()
+
+
 def add_history(
     tx: Transaction, row: InvoiceRow, *, before: str, cause: str = "", note: str = "",
     applications: Sequence[str] = (),

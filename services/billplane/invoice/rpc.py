@@ -120,6 +120,7 @@ def from_proto_customer(message: pb.CustomerSnapshot) -> domain.Customer:
             message.payment_terms_days if message.HasField("payment_terms_days") else None
         ),
         external_id=message.external_id,
+        test_clock_id=message.test_clock_id,
     )
 
 
@@ -210,6 +211,7 @@ def to_proto_customer(customer: domain.Customer) -> pb.CustomerSnapshot:
         locale=customer.locale,
         payment_terms_days=customer.payment_terms_days,
         external_id=customer.external_id,
+        test_clock_id=customer.test_clock_id,
     )
 
 

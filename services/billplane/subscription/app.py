@@ -4,9 +4,13 @@ from billplane.chassis.app import Route, ServiceApp
 from billplane.chassis.events import fact
 from billplane.chassis.runtime import Runtime
 from billplane.protos.subscription.v1.events_pb2 import (
+    CustomerCreated,
+    CustomerDeleted,
+    CustomerUpdated,
     SubscriptionChanged,
     SubscriptionCreated,
     SubscriptionEnded,
+    TestClockAdvanced,
 )
 from billplane.subscription.consumers import consumers
 from billplane.subscription.invariants import (
@@ -42,6 +46,10 @@ app = ServiceApp(
         fact(SubscriptionCreated, "subscription"),
         fact(SubscriptionChanged, "subscription"),
         fact(SubscriptionEnded, "subscription"),
+        fact(CustomerCreated, "customer"),
+        fact(CustomerUpdated, "customer"),
+        fact(CustomerDeleted, "customer"),
+        fact(TestClockAdvanced, "test_clock"),
     ],
     consumers=consumers,
     jobs=jobs,

@@ -77,6 +77,7 @@ class SubscriptionRow(Base):
     cancel_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     coupon_codes: Mapped[list[Any]]
+    past_due_invoices: Mapped[list[Any]]
     metadata_: Mapped[dict[str, Any]] = mapped_column("metadata")
     claimed_by: Mapped[str | None]
     claimed_until: Mapped[datetime | None]

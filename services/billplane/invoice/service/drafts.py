@@ -9,12 +9,13 @@ from billplane.chassis import ids
 from billplane.chassis.call import Call
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.rest import Page
+from billplane.chassis.rpc import to_timestamp
 from billplane.invoice import domain, peers, repository
 from billplane.invoice.errors import InvoiceChanged, InvoiceNotDraft, InvoiceNotFound
 from billplane.invoice.models import HistoryRow, Invoice, InvoiceRow
 from billplane.invoice.service import pricing
 from billplane.money import CurrencyCode
-from billplane.protos.invoice.v1.events_pb2 import InvoiceCreated
+from billplane.protos.invoice.v1.events_pb2 import InvoiceCreated, TaxAmount
 
 CHANGES = ("lines", "coupon_codes", "due_on", "metadata")
 
@@ -42,7 +43,7 @@ async def create_invoice(call: Call, draft: domain.Draft) -> Invoice:
             raise InvoiceChanged("the invoice of this period was deleted meanwhile")
         return held
     repository.add_history(tx, made.row, before="")
-    await tx.publish(InvoiceCreated(**facts_of(made.row)), aggregate_id=made.row.id)
+    await tx.publish(InvoiceCreated(**facts_of(made)), aggregate_id=made.row.id)
     return made
 
 
@@ -179,8 +180,9 @@ def drafted(held: Invoice) -> Invoice:
     return held
 
 
-def facts_of(row: InvoiceRow) -> dict[str, Any]:
+def facts_of(held: Invoice) -> dict[str, Any]:
     """Return what every message about a document says."""
+    row = held.row
     return {
         "invoice_id": row.id,
         "number": row.number,
@@ -192,6 +194,23 @@ def facts_of(row: InvoiceRow) -> dict[str, Any]:
         "due_minor": due_minor(row),
         "tax_minor": row.tax_minor,
         "due_on": day_text(row.due_on or row.due_requested_on),
+        "net_minor": row.net_minor,
+        "discount_minor": row.discount_minor,
+        "taxes": [
+            TaxAmount(
+                jurisdiction=tax.jurisdiction,
+                category=tax.category,
+                rate=tax.rate,
+                amount_minor=tax.tax_minor,
+            )
+            for tax in held.taxes
+        ],
+        "issued_on": day_text(row.issued_on),
+        "at": to_timestamp(row.at),
+        "test_clock_id": row.test_clock_id,
+        "customer_email": row.customer["email"],
+        "customer_name": row.customer["name"],
+        "locale": row.customer["locale"],
     }
 
 

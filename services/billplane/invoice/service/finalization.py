@@ -135,12 +135,12 @@ async def _end(call: Call, held: Invoice, priced: domain.Priced, attempt: Attemp
         await _number(tx, row, priced.draft)
     applications = [item.application_id for item in priced.discounts.applied]
     repository.add_history(tx, row, before=domain.FINALIZING, applications=applications)
-    await tx.publish(InvoiceFinalized(**drafts.facts_of(row)), aggregate_id=row.id)
+    await tx.publish(InvoiceFinalized(**drafts.facts_of(made)), aggregate_id=row.id)
     await tx.enqueue(RenderInvoice(invoice_id=row.id), key=row.id)
     if not row.total_minor:
         row.state, row.paid_at = domain.PAID, tx.now
         repository.add_history(tx, row, before=domain.FINALIZED, note="nothing to pay")
-        await tx.publish(InvoicePaid(**drafts.facts_of(row)), aggregate_id=row.id)
+        await tx.publish(InvoicePaid(**drafts.facts_of(made)), aggregate_id=row.id)
     await tx.session.flush()
     faultpoint("invoice.before_number_ends")
     return made

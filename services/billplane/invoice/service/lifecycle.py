@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from datetime import datetime
 
 from google.protobuf.message import Message
 
@@ -13,7 +13,12 @@ from billplane.invoice import domain, repository
 from billplane.invoice.errors import InvoiceNotOpen
 from billplane.invoice.models import Invoice, InvoiceRow
 from billplane.invoice.service import drafts, finalization, pricing
-from billplane.protos.invoice.v1.events_pb2 import InvoicePaid, InvoicePastDue, InvoiceVoided
+from billplane.protos.invoice.v1.events_pb2 import (
+    InvoicePaid,
+    InvoicePastDue,
+    InvoiceUncollectible,
+    InvoiceVoided,
+)
 
 
 async def void_invoice(call: Call, id_or_number: str, reason: str = "") -> Invoice:
@@ -33,7 +38,7 @@ async def void_invoice(call: Call, id_or_number: str, reason: str = "") -> Invoi
                 # The janitor sends what the next step cannot.
                 attempt.state, attempt.reason, attempt.created_at = "reversing", "voided", tx.now
             held.row.voided_at = tx.now
-            await _move(tx, held.row, domain.VOIDED, InvoiceVoided, note=reason)
+            await _move(tx, held, domain.VOIDED, InvoiceVoided, note=reason)
     await finalization.give_back(call, held.row.id)
     return held
 
@@ -49,9 +54,10 @@ async def mark_paid(tx: Transaction, id_or_number: str, note: str = "") -> Invoi
     held = await drafts.get_held(tx, id_or_number, lock=True)
     if held.row.state != domain.PAID:
         _check_open(held.row)
+        by_hand = drafts.due_minor(held.row)
         held.row.paid_minor = held.row.total_minor
         held.row.paid_at = tx.now
-        await _move(tx, held.row, domain.PAID, InvoicePaid, note=note)
+        await _move(tx, held, domain.PAID, InvoicePaid, note=note, manual_minor=by_hand)
     return held
 
 
@@ -61,9 +67,55 @@ async def mark_past_due(tx: Transaction, invoice_id: str) -> None:
     Idempotent by: the invoice.
     """
     tx.require_internal()
+    held = await drafts.get_held(tx, invoice_id, lock=True)
+    if held.row.state == domain.FINALIZED:
+        await _move(tx, held, domain.PAST_DUE, InvoicePastDue)
+
+
+async def mark_past_due_by_clock(tx: Transaction, test_clock_id: str, now: datetime) -> None:
+    """Note which invoices of a test clock's customers were not paid by their due date."""
+    tx.require_internal()
+    for invoice_id in await repository.past_due_by_clock(tx, test_clock_id, now):
+        await mark_past_due(tx, invoice_id)
+
+
+async def settle(tx: Transaction, invoice_id: str, amount_minor: int, note: str) -> None:
+    """Count money that came in for an invoice: paid once all of it is there.
+
+    What comes for an invoice that wants none is noted in its history, and stays for refunds.
+
+    Idempotent by: the message that tells of the money.
+    """
+    tx.require_internal()
+    held = await drafts.get_held(tx, invoice_id, lock=True)
+    row = held.row
+    wanted = drafts.due_minor(row) if row.state in domain.OPEN else 0
+    row.paid_minor += min(amount_minor, wanted)
+    if amount_minor > wanted:
+        note = f"{note}; {amount_minor - wanted} {row.currency_code} minor units too many"
+    if wanted and row.paid_minor == row.total_minor:
+        row.paid_at = tx.now
+        await _move(tx, held, domain.PAID, InvoicePaid, note=note)
+    else:
+        repository.add_history(tx, row, before=row.state, note=note)
+
+
+async def give_up(tx: Transaction, invoice_id: str) -> None:
+    """Note that nobody expects the money of an invoice any more: what is due is written off.
+
+    Idempotent by: the invoice.
+    """
+    tx.require_internal()
+    held = await drafts.get_held(tx, invoice_id, lock=True)
+    if held.row.state in (domain.FINALIZED, domain.PAST_DUE):
+        await _move(tx, held, domain.UNCOLLECTIBLE, InvoiceUncollectible)
+
+
+async def note_payment(tx: Transaction, invoice_id: str, note: str) -> None:
+    """Write into an invoice's history what happened to its money and leaves its state alone."""
+    tx.require_internal()
     row = (await drafts.get_held(tx, invoice_id, lock=True)).row
-    if row.state == domain.FINALIZED:
-        await _move(tx, row, domain.PAST_DUE, InvoicePastDue)
+    repository.add_history(tx, row, before=row.state, note=note)
 
 
 async def get_settings(tx: ReadTransaction) -> domain.Settings:
@@ -87,9 +139,11 @@ def _check_open(row: InvoiceRow) -> None:
 
 
 async def _move(
-    tx: Transaction, row: InvoiceRow, state: str, fact: Callable[..., Message], *, note: str = ""
-) -> None:
+    tx: Transaction, held: Invoice, state: str, fact: Callable[..., Message], *,
+    note: str = "", manual_minor: int = 0,
+) -> None:  # fmt: skip
+    row = held.row
     before, row.state = row.state, state
     repository.add_history(tx, row, before=before, note=note)
-    facts: dict[str, Any] = drafts.facts_of(row)
-    await tx.publish(fact(**facts), aggregate_id=row.id)
+    facts = drafts.facts_of(held)
+    await tx.publish(fact(**facts, manual_minor=manual_minor), aggregate_id=row.id)

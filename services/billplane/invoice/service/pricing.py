@@ -116,6 +116,7 @@ def to_row(draft: domain.Draft, invoice_id: str, **values: Any) -> InvoiceRow:
         sequence=0,
         customer_id=draft.customer.customer_id,
         customer=asdict(draft.customer),
+        test_clock_id=draft.customer.test_clock_id,
         seller={},
         subscription_id=draft.subscription_id,
         plan_id=draft.plan_id,

@@ -16,6 +16,8 @@ MIRRORS: Final[dict[str, Mirror]] = {
     "invoice.paid": Mirror(rabbitmq="invoice_paid"),
     "invoice.past_due": Mirror(rabbitmq="invoice_past_due"),
     "invoice.voided": Mirror(rabbitmq="invoice_voided"),
+    "payment.succeeded": Mirror(rabbitmq="payment_received", kafka="payment.succeeded"),
+    "payment.failed": Mirror(rabbitmq="payment_failed", kafka="payment.failed"),
 }
 
 

@@ -12,31 +12,15 @@ from billplane.chassis.call import Call
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.database.tables import DeadLetterRow
 from billplane.chassis.errors import BillplaneError, StoreUnavailable
-from billplane.chassis.events import Event, MessageType, fact
+from billplane.chassis.events import Event, MessageType
 from billplane.chassis.events.consumer import HIDDEN
 from billplane.chassis.rest import Page
 from billplane.listener import repository
 from billplane.listener.errors import DeadLetterNotFound, ReplayFailed
 from billplane.listener.service.audit import record_fact
+from billplane.listener.service.facts import FACTS
 from billplane.listener.service.mirrors import MIRRORS, copy_fact, enabled
 from billplane.listener.settings import ListenerSettings
-from billplane.protos.discount.v1.events_pb2 import DiscountApplied, DiscountReversed
-from billplane.protos.exchange_rate.v1.events_pb2 import RatesStale, RatesUpdated
-from billplane.protos.identity.v1.events_pb2 import UserRegistered
-from billplane.protos.invoice.v1.events_pb2 import (
-    InvoiceCreated,
-    InvoiceFinalized,
-    InvoicePaid,
-    InvoicePastDue,
-    InvoiceVoided,
-)
-from billplane.protos.pricing.v1.events_pb2 import PlanPublished
-from billplane.protos.subscription.v1.events_pb2 import (
-    SubscriptionChanged,
-    SubscriptionCreated,
-    SubscriptionEnded,
-)
-from billplane.protos.tax.v1.events_pb2 import TaxCalculated
 
 READ, WRITE = "reactions:read", "reactions:write"
 MIRROR = "mirror"
@@ -66,25 +50,6 @@ class Reaction:
     task: Callable[[Transaction, Event[Any]], Awaitable[None]]
     wanted: Callable[[ListenerSettings], bool] = by_any_settings
 
-
-# Every fact of every service, as its producer declares it.
-FACTS: Final = (
-    fact(DiscountApplied, "discount_application"),
-    fact(DiscountReversed, "discount_application"),
-    fact(RatesUpdated, "feed"),
-    fact(RatesStale, "feed"),
-    fact(UserRegistered, "user"),
-    fact(InvoiceCreated, "invoice"),
-    fact(InvoiceFinalized, "invoice"),
-    fact(InvoicePaid, "invoice"),
-    fact(InvoicePastDue, "invoice", wire_type="invoice.past_due"),
-    fact(InvoiceVoided, "invoice"),
-    fact(PlanPublished, "plan"),
-    fact(SubscriptionCreated, "subscription"),
-    fact(SubscriptionChanged, "subscription"),
-    fact(SubscriptionEnded, "subscription"),
-    fact(TaxCalculated, "tax_calculation"),
-)
 
 REACTIONS: Final[tuple[Reaction, ...]] = (
     *(Reaction("audit_log", message, always, record_fact) for message in FACTS),

@@ -325,6 +325,7 @@ def _snapshot(customer: CustomerRow) -> invoice_pb2.CustomerSnapshot:
         user_type=customer.user_type,
         locale=customer.locale,
         payment_terms_days=customer.payment_terms_days,
+        test_clock_id=customer.test_clock_id or "",
     )
 
 
@@ -373,7 +374,7 @@ async def _period_billed(
         following = domain.period_after(interval, row.billing_starts_at, work.period)
         set_period(row, following.until(row.cancel_at))
         row.interval = interval.model_dump(mode="json")
-        row.state = "canceled" if row.state == "canceled" else "active"
+        row.state = row.state if row.state in ("canceled", "past_due") else "active"
         # The version whose fees in advance were billed; one that came meanwhile takes its turn.
         version = work.row.next_plan_version
         if version is not None:

@@ -6,6 +6,8 @@ from datetime import datetime
 from billplane.chassis import ids
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.rest import Page
+from billplane.chassis.rpc import to_timestamp
+from billplane.protos.subscription.v1.events_pb2 import TestClockAdvanced
 from billplane.subscription import repository
 from billplane.subscription.errors import ClockMovesForward, TestClockNotFound, TestModeOnly
 from billplane.subscription.models import TestClockRow
@@ -37,7 +39,10 @@ async def advance_clock(tx: Transaction, clock_id: str, to: datetime) -> TestClo
         raise TestClockNotFound(f"there is no test clock {clock_id}")
     if to < row.now:
         raise ClockMovesForward(f"the clock stands at {row.now.isoformat()}", field="/to")
-    row.now = to
+    if to > row.now:
+        row.now = to
+        moved = TestClockAdvanced(test_clock_id=row.id, now=to_timestamp(to))
+        await tx.publish(moved, aggregate_id=row.id)
     return row
 
 

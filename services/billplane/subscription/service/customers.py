@@ -1,5 +1,6 @@
 """Customers."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +13,11 @@ from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.errors import FieldError, Invalid
 from billplane.chassis.rest import Page
 from billplane.money import UnknownCurrency, parse_currency
+from billplane.protos.subscription.v1.events_pb2 import (
+    CustomerCreated,
+    CustomerDeleted,
+    CustomerUpdated,
+)
 from billplane.subscription import repository
 from billplane.subscription.errors import (
     CustomerInUse,
@@ -21,6 +27,11 @@ from billplane.subscription.errors import (
     TestModeOnly,
 )
 from billplane.subscription.models import CustomerRow
+
+_TOLD = (
+    "id", "external_id", "livemode", "name", "email", "address", "tax_ids", "tax_type",
+    "user_type", "currency_code", "locale", "payment_terms_days", "time_zone", "test_clock_id",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +82,9 @@ async def create_customer(tx: Transaction, new: NewCustomer) -> CustomerRow:
     )
     tx.session.add(row)
     await _flush(tx, row)
+    await tx.publish(
+        CustomerCreated(customer_id=row.id, object_json=_told(row)), aggregate_id=row.id
+    )
     return row
 
 
@@ -86,6 +100,9 @@ async def change_customer(tx: Transaction, customer: str, changes: dict[str, Any
     for name, value in changes.items():
         setattr(row, "metadata_" if name == "metadata" else name, value)
     await _flush(tx, row)
+    await tx.publish(
+        CustomerUpdated(customer_id=row.id, object_json=_told(row)), aggregate_id=row.id
+    )
     return row
 
 
@@ -98,7 +115,9 @@ async def delete_customer(tx: Transaction, customer: str) -> None:
     row = await _row(tx, customer)
     if await repository.has_subscription(tx, row.id):
         raise CustomerInUse("the customer has subscriptions; cancel them instead")
+    told = CustomerDeleted(customer_id=row.id, object_json=_told(row))
     await tx.session.delete(row)
+    await tx.publish(told, aggregate_id=told.customer_id)
 
 
 async def get_customer(tx: ReadTransaction, customer: str) -> tuple[CustomerRow, datetime]:
@@ -144,6 +163,19 @@ async def _row(tx: ReadTransaction, customer: str) -> CustomerRow:
     if row is None:
         raise CustomerNotFound(f"there is no customer {customer}")
     return row
+
+
+def _told(row: CustomerRow) -> str:
+    """Write a customer as REST shows it."""
+    told = {name: getattr(row, name) for name in _TOLD}
+    return json.dumps(
+        {
+            **told,
+            "object": "customer",
+            "metadata": row.metadata_,
+            "created_at": row.created_at.isoformat().replace("+00:00", "Z"),
+        }
+    )
 
 
 async def _flush(tx: Transaction, row: CustomerRow) -> None:

@@ -90,6 +90,7 @@ async def create_subscription(
         cancel_at=None,
         ended_at=None,
         coupon_codes=list(coupon_codes),
+        past_due_invoices=[],
         metadata_=metadata,
         claimed_by=None,
         claimed_until=None,
@@ -139,6 +140,47 @@ async def cancel_subscription(
         row.period_ends_at = min(now, row.period_ends_at)
     await announce(tx, row)
     return row
+
+
+async def note_past_due(tx: Transaction, subscription_id: str, invoice_id: str) -> None:
+    """Note that an invoice of a subscription is past due: so is the subscription.
+
+    Idempotent by: the invoice.
+    """
+    tx.require_internal()
+    row = await repository.lock_subscription(tx, subscription_id)
+    if row is None or invoice_id in row.past_due_invoices:
+        return
+    row.past_due_invoices = [*row.past_due_invoices, invoice_id]
+    if row.state == "active":
+        row.state = "past_due"
+        await announce(tx, row)
+
+
+async def note_settled(tx: Transaction, subscription_id: str, invoice_id: str) -> None:
+    """Note that an invoice is past due no more; with the last one the subscription is active.
+
+    Idempotent by: the invoice.
+    """
+    tx.require_internal()
+    row = await repository.lock_subscription(tx, subscription_id)
+    if row is None or invoice_id not in row.past_due_invoices:
+        return
+    row.past_due_invoices = [held for held in row.past_due_invoices if held != invoice_id]
+    if row.state == "past_due" and not row.past_due_invoices:
+        row.state = "active"
+        await announce(tx, row)
+
+
+async def end_unpaid(tx: Transaction, subscription_id: str) -> None:
+    """End a subscription whose invoice could not be collected, unless it has ended.
+
+    Idempotent by: the subscription.
+    """
+    tx.require_internal()
+    row = await repository.lock_subscription(tx, subscription_id)
+    if row is not None and row.ended_at is None and row.state != "canceled":
+        await cancel_subscription(tx, subscription_id, at_period_end=False)
 
 
 async def get_subscription(tx: ReadTransaction, subscription_id: str) -> SubscriptionRow:

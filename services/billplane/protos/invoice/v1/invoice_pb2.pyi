@@ -95,6 +95,7 @@ class CustomerSnapshot(_message.Message):
     LOCALE_FIELD_NUMBER: _builtins.int
     PAYMENT_TERMS_DAYS_FIELD_NUMBER: _builtins.int
     EXTERNAL_ID_FIELD_NUMBER: _builtins.int
+    TEST_CLOCK_ID_FIELD_NUMBER: _builtins.int
     customer_id: _builtins.str
     name: _builtins.str
     email: _builtins.str
@@ -104,6 +105,7 @@ class CustomerSnapshot(_message.Message):
     payment_terms_days: _builtins.int
     """absent = the tenant's setting"""
     external_id: _builtins.str
+    test_clock_id: _builtins.str
     @_builtins.property
     def address(self) -> Global___Address: ...
     @_builtins.property
@@ -121,10 +123,11 @@ class CustomerSnapshot(_message.Message):
         locale: _builtins.str = ...,
         payment_terms_days: _builtins.int | None = ...,
         external_id: _builtins.str = ...,
+        test_clock_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_payment_terms_days", b"_payment_terms_days", "address", b"address", "payment_terms_days", b"payment_terms_days"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_payment_terms_days", b"_payment_terms_days", "address", b"address", "customer_id", b"customer_id", "email", b"email", "external_id", b"external_id", "locale", b"locale", "name", b"name", "payment_terms_days", b"payment_terms_days", "tax_ids", b"tax_ids", "tax_type", b"tax_type", "user_type", b"user_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_payment_terms_days", b"_payment_terms_days", "address", b"address", "customer_id", b"customer_id", "email", b"email", "external_id", b"external_id", "locale", b"locale", "name", b"name", "payment_terms_days", b"payment_terms_days", "tax_ids", b"tax_ids", "tax_type", b"tax_type", "test_clock_id", b"test_clock_id", "user_type", b"user_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__payment_terms_days: _TypeAlias = _typing.Literal["payment_terms_days"]  # noqa: Y015
     _WhichOneofArgType__payment_terms_days: _TypeAlias = _typing.Literal["_payment_terms_days", b"_payment_terms_days"]  # noqa: Y015
