@@ -19,6 +19,7 @@ def table() -> str:
                 "limit": route.limit,
                 "public": route.public,
                 "demo": route.demo,
+                "dialect": route.dialect,
             }
         )
         for name in catalog.SERVICES

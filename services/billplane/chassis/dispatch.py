@@ -5,7 +5,8 @@ from typing import Any
 from billplane.chassis import ids
 from billplane.chassis.app import Asgi
 from billplane.chassis.errors import Kind, PeerError
-from billplane.chassis.middleware import is_open, send_problem
+from billplane.chassis.middleware import is_open, send_refused
+from billplane.chassis.routing import RoutingTable, prepare_refusal
 from billplane.chassis.runtime import Runtime
 
 
@@ -18,9 +19,8 @@ class Dispatch:
         self._rest = rest
         self._ports = ports
         self._front = rest.get("gateway")
-        self._routes = sorted(
-            ((route, name) for name, runtime in runtimes.items() for route in runtime.app.routes),
-            key=lambda item: -len(item[0].prefix),
+        self._routes = RoutingTable(
+            (route, name) for name, runtime in runtimes.items() for route in runtime.app.routes
         )
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -29,21 +29,17 @@ class Dispatch:
         if not own and self._front is not None:
             await self._front(scope, receive, send)
             return
-        path = scope["path"]
-        name = own if own and is_open(path) else self.service_of(path)
-        app = self._rest.get(name or own or next(iter(self._rest)))
-        if app is None or (name is None and not own and not is_open(path)):
-            await send_problem(
-                send,
-                PeerError(Kind.NOT_FOUND, "ROUTE_NOT_FOUND", f"no service answers {path}"),
-                ids.new("req"),
-            )
+        path, headers = scope["path"], dict(scope["headers"])
+        if is_open(path):
+            name = own
+        else:
+            found = self._routes.find(path, headers)
+            name = found[1] if found is not None else own
+        app = self._rest.get(name or next(iter(self._rest)))
+        if app is None or (not name and not is_open(path)):
+            scope["billplane.request_id"], scope["billplane.headers"] = ids.new("req"), headers
+            prepare_refusal(scope, None)
+            unknown = PeerError(Kind.NOT_FOUND, "ROUTE_NOT_FOUND", f"no service answers {path}")
+            await send_refused(scope, send, unknown)
             return
         await app(scope, receive, send)
-
-    def service_of(self, path: str) -> str | None:
-        """Return the service of the longest route that the path falls under."""
-        for route, name in self._routes:
-            if route.matches(path):
-                return name
-        return None

@@ -21,9 +21,10 @@ from billplane.chassis.middleware import (
     internal_error,
     is_open,
     request_id_of,
-    send_problem,
+    send_refused,
 )
 from billplane.chassis.rest_app import open_response
+from billplane.chassis.routing import RoutingTable, prepare_refusal
 from billplane.chassis.runtime import Runtime
 from billplane.gateway import peers
 from billplane.gateway.cache import Limiter
@@ -57,7 +58,7 @@ class Edge:
         self._runtime = runtime
         self._settings = settings
         self._limiter = Limiter(runtime.redis)
-        self._routes = {route.prefix: (route, service) for route, service in load_routes()}
+        self._routes = RoutingTable(load_routes())
         self._limits = {
             "read": Limit("reads", settings.reads_per_second, settings.reads_per_second * 10),
             "write": Limit("writes", settings.writes_per_second, settings.writes_per_second * 10),
@@ -86,28 +87,23 @@ class Edge:
                 return
             if self._settings.cors_origins and await self._preflight(scope, headers, answer):
                 return
-            route, service = self._route(path)
+            prepare_refusal(scope, None)
+            found = self._routes.find(path, headers)
+            if found is None:
+                raise RouteNotFound(f"no service answers {path}; /docs lists what there is")
+            route, service = found
+            prepare_refusal(scope, route)
             check_length(headers, self._settings.body_limit_bytes)
             principal = await self._principal(route, headers)
             await self._limit(answer, scope, route, principal)
             await self._forward(scope, receive, answer, service, principal, request_id)
         except BillplaneError as error:
             if not answer.status:
-                await send_problem(answer, error, request_id)
+                await send_refused(scope, answer, error)
         except Exception as error:
             _log.exception("request_failed", path=path, request_id=request_id, exc_info=error)
             if not answer.status:
-                await send_problem(answer, internal_error(), request_id)
-
-    def _route(self, path: str) -> tuple[Route, str]:
-        """Return the longest declared prefix of a path, cut at slashes and verbs."""
-        prefix = path.rstrip("/") or "/"
-        while prefix:
-            found = self._routes.get(prefix)
-            if found is not None:
-                return found
-            prefix = prefix[: max(prefix.rfind("/"), prefix.rfind(":"), 0)]
-        raise RouteNotFound(f"no service answers {path}; /docs lists what there is")
+                await send_refused(scope, answer, internal_error())
 
     async def _principal(self, route: Route, headers: dict[bytes, bytes]) -> Principal | None:
         authorization = headers.get(b"authorization", b"").decode("latin-1")
@@ -350,7 +346,13 @@ def load_routes() -> list[tuple[Route, str]]:
     text = (resources.files("billplane.gateway") / "data" / "routes.json").read_text("utf-8")
     return [
         (
-            Route(row["prefix"], row["limit"], public=row["public"], demo=row["demo"]),
+            Route(
+                row["prefix"],
+                row["limit"],
+                public=row["public"],
+                demo=row["demo"],
+                dialect=row["dialect"],
+            ),
             row["service"],
         )
         for row in json.loads(text)
