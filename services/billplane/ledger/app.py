@@ -1,7 +1,9 @@
 """The wiring of ledger."""
 
 from billplane.chassis.app import Route, ServiceApp
+from billplane.chassis.events import fact
 from billplane.chassis.runtime import Runtime
+from billplane.ledger.consumers import consumers
 from billplane.ledger.invariants import (
     balances_equal_entries,
     chain_is_intact,
@@ -11,9 +13,10 @@ from billplane.ledger.invariants import (
 from billplane.ledger.jobs import jobs
 from billplane.ledger.rest import rest
 from billplane.ledger.rpc import rpc
-from billplane.ledger.service.accounts import AccountIndex
+from billplane.ledger.service.opening import AccountIndex
 from billplane.ledger.service.writer import Writer
 from billplane.ledger.settings import LedgerSettings
+from billplane.protos.ledger.v1.events_pb2 import TransactionsPosted
 
 
 class State:
@@ -41,6 +44,8 @@ app = ServiceApp(
     rest=rest,
     rpc=[rpc],
     routes=[Route("/ledger"), Route("/v1/ledger")],
+    messages=[fact(TransactionsPosted, "books")],
+    consumers=consumers,
     jobs=jobs,
     invariants=[
         transactions_balance,
@@ -52,5 +57,5 @@ app = ServiceApp(
     kept_grpc_ports=[50052],
     start=start_ledger,
     finders=["due_holds"],
-    batch_writers=["apply_batch", "entries_balance", "entries_together"],
+    batch_writers=["apply_batch", "entries_balance"],
 )

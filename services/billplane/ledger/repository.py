@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, insert, or_, select, text, tuple_
+from sqlalchemy import insert, or_, select, text, tuple_
+from sqlalchemy.dialects.postgresql import insert as on_conflict_insert
 from sqlalchemy.exc import DBAPIError
 
 from billplane.chassis.database import ReadTransaction, Transaction
@@ -26,6 +27,19 @@ async def add_account(tx: Transaction, row: AccountRow) -> None:
     """Store an account; its balances are the database's."""
     values = {name: getattr(row, name) for name in _OPENED}
     await tx.session.execute(insert(AccountRow).values({**values, "tags": row.tags}))
+
+
+async def open_accounts(tx: Transaction, rows: Sequence[AccountRow]) -> None:
+    """Store accounts of which some may be there: whoever comes second finds the first's.
+
+    In the order of their names, so that two who open the same do not wait for each other.
+    """
+    values = [
+        {**{name: getattr(row, name) for name in _OPENED}, "tags": row.tags}
+        for row in sorted(rows, key=lambda row: row.external_id)
+    ]
+    statement = on_conflict_insert(AccountRow).on_conflict_do_nothing()
+    await tx.session.execute(statement, values)
 
 
 async def account(tx: ReadTransaction, name: str) -> AccountRow | None:
@@ -147,6 +161,22 @@ async def _whole(tx: ReadTransaction, rows: Sequence[TransactionRow]) -> list[St
     return [Stored(row, made[row.id], by_id.get(row.id)) for row in rows]
 
 
+async def written_off(tx: ReadTransaction, invoice_id: str) -> Stored | None:
+    """Return the transaction that wrote an invoice off, the last one, taken back or not."""
+    query = (
+        select(TransactionRow)
+        .where(
+            TransactionRow.livemode == tx.livemode,
+            TransactionRow.tags["written_off"].astext == invoice_id,
+            TransactionRow.tags.has_key("written_off"),
+        )
+        .order_by(TransactionRow.number.desc())
+        .limit(1)
+    )
+    row = (await tx.session.scalars(query)).one_or_none()
+    return None if row is None else (await _whole(tx, [row]))[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Transfer:
     """One transaction to be written: its postings name accounts by id."""
@@ -168,42 +198,81 @@ class Transfer:
     expires_at: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+# Posted, pending in, pending out and the entry count of an account.
+After = tuple[int, int, int, int]
+
+
+@dataclass(slots=True)
 class Outcome:
     """What became of a transfer; `id` is the transaction, or the account that was short.
 
-    `balances` has posted, pending in, pending out and the entry count after it for each posting.
+    `after` has the balances after it for each posting, `taken_minor` what a commit posted.
     """
 
     code: str
     id: str
     recorded_at: datetime
-    balances: Sequence[int]
+    taken_minor: int
+    after: Sequence[After]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What was written by one statement; `number` is the last batch of the books."""
+
+    number: int
+    outcomes: list[Outcome]
 
 
 _APPLY = text(
     "SELECT * FROM ledger.apply_batch(:livemode, :at, :writer, :keys, :ids, :kinds, :external_ids,"
     " :fingerprints, :currencies, :descriptions, :metadatas, :parents, :rate_ids, :amounts,"
-    " :finals, :expiries, :firsts, :slots, :debits, :posting_amounts, :account_ids)"
+    " :finals, :expiries, :firsts, :owners, :slots, :debits, :posting_amounts, :account_ids)"
 )
 _LOCK_NOT_AVAILABLE = "55P03"
 
 
-async def apply(
-    tx: Transaction, writer: str, transfers: Sequence[tuple[str, Transfer]]
-) -> list[Outcome]:
+async def apply(tx: Transaction, writer: str, transfers: Sequence[tuple[str, Transfer]]) -> Batch:
     """Write transfers in order, each wholly or not at all; a key that has its answer does nothing.
 
     Raises: StoreUnavailable when another process holds the books too long.
     """
+    values = _arguments(tx, writer, transfers)
+    try:
+        row: Sequence[Any] = (await tx.session.execute(_APPLY, values)).one()
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", "") == _LOCK_NOT_AVAILABLE:
+            raise StoreUnavailable(
+                "the books are held by another writer; nothing was stored, try again",
+                retry_after_seconds=1,
+            ) from error
+        raise
+    codes, ids, at, number, taken, *columns = row
+    after = list(zip(*columns, strict=True))
+    firsts = values["firsts"]
+    return Batch(
+        number,
+        [
+            Outcome(codes[n], ids[n], at, taken[n], after[firsts[n] - 1 : firsts[n + 1] - 1])
+            for n in range(len(codes))
+        ],
+    )
+
+
+def _arguments(
+    tx: Transaction, writer: str, transfers: Sequence[tuple[str, Transfer]]
+) -> dict[str, Any]:
+    """Return the arrays of a batch: a value a transfer, a value a posting, the accounts."""
     given = [transfer for _, transfer in transfers]
-    account_ids = sorted({leg.account for transfer in given for leg in transfer.postings})
-    slots = {name: slot for slot, name in enumerate(account_ids, 1)}
-    firsts = [1]
-    for transfer in given:
-        firsts.append(firsts[-1] + len(transfer.postings))
     legs = [leg for transfer in given for leg in transfer.postings]
-    values = {
+    account_ids = sorted({leg.account for leg in legs})
+    slots = {name: slot for slot, name in enumerate(account_ids, 1)}
+    firsts, owners = [1], []
+    for number, transfer in enumerate(given, 1):
+        count = len(transfer.postings)
+        firsts.append(firsts[-1] + count)
+        owners += [number] * count
+    return {
         "livemode": tx.livemode,
         "at": tx.now,
         "writer": writer,
@@ -214,28 +283,19 @@ async def apply(
         "fingerprints": [item.fingerprint for item in given],
         "currencies": [item.currency_code for item in given],
         "descriptions": [item.description for item in given],
-        "metadatas": [json.dumps(dict(item.metadata or {})) for item in given],
+        "metadatas": [json.dumps(dict(item.metadata)) if item.metadata else "{}" for item in given],
         "parents": [item.parent_id for item in given],
         "rate_ids": [item.rate_id for item in given],
         "amounts": [item.amount_minor for item in given],
         "finals": [item.flag for item in given],
         "expiries": [item.expires_at for item in given],
         "firsts": firsts,
+        "owners": owners,
         "slots": [slots[leg.account] for leg in legs],
         "debits": [leg.direction == "debit" for leg in legs],
         "posting_amounts": [leg.amount_minor for leg in legs],
         "account_ids": account_ids,
     }
-    try:
-        rows: Sequence[Row[Any]] = (await tx.session.execute(_APPLY, values)).all()
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", "") == _LOCK_NOT_AVAILABLE:
-            raise StoreUnavailable(
-                "the books are held by another writer; nothing was stored, try again",
-                retry_after_seconds=1,
-            ) from error
-        raise
-    return [Outcome(row.code, row.id, row.recorded_at, row.balances) for row in rows]
 
 
 _KEEP = text(

@@ -100,6 +100,19 @@ def upgrade() -> None:
     op.execute(
         "GRANT SELECT ON ledger.transaction_digests TO ledger_app, ledger_worker, ledger_reader"
     )
+    create_entry_checks()
+    worker_function(
+        "ledger",
+        "due_holds",
+        "before timestamptz, row_limit integer",
+        "TABLE (tenant_id text, livemode boolean, transaction_id text)",
+        "SELECT tenant_id, livemode, transaction_id FROM holds"
+        " WHERE state = 'pending' AND expires_at <= before ORDER BY expires_at LIMIT row_limit",
+        language="sql",
+    )
+
+
+def create_entry_checks() -> None:
     worker_function("ledger", "entries_balance", "", "trigger", _BALANCED)
     op.execute(
         "CREATE CONSTRAINT TRIGGER entries_balance AFTER INSERT ON ledger.entries"
@@ -111,15 +124,6 @@ def upgrade() -> None:
         "CREATE TRIGGER entries_together AFTER INSERT ON ledger.entries"
         " REFERENCING NEW TABLE AS added FOR EACH STATEMENT"
         " EXECUTE FUNCTION ledger.entries_together()"
-    )
-    worker_function(
-        "ledger",
-        "due_holds",
-        "before timestamptz, row_limit integer",
-        "TABLE (tenant_id text, livemode boolean, transaction_id text)",
-        "SELECT tenant_id, livemode, transaction_id FROM holds"
-        " WHERE state = 'pending' AND expires_at <= before ORDER BY expires_at LIMIT row_limit",
-        language="sql",
     )
 
 

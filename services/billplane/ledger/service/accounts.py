@@ -1,45 +1,19 @@
 """Accounts: opening them, their balances now and before, their entries."""
 
-from collections.abc import Collection
 from datetime import UTC, datetime
 
 from sqlalchemy.exc import IntegrityError
 
 from billplane.chassis import ids
-from billplane.chassis.call import Call
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.errors import CursorInvalid, FieldError, Invalid
 from billplane.chassis.rest import Page, decode_cursor, encode_cursor
 from billplane.ledger import domain, repository
-from billplane.ledger.domain import Account, Balance
+from billplane.ledger.domain import Balance
 from billplane.ledger.errors import AccountNotFound, ExternalIdReused
 from billplane.ledger.models import AccountRow, EntryRow
 from billplane.ledger.service.views import balance_of
 from billplane.money import MINOR_MAX
-
-REMEMBERED_MAX = 200_000
-
-
-class AccountIndex:
-    """What never changes of accounts, remembered by the name that they were called."""
-
-    def __init__(self) -> None:
-        self._known: dict[tuple[str, bool, str], Account] = {}
-
-    async def find(self, call: Call, names: Collection[str]) -> dict[str, Account]:
-        """Return the accounts that there are, by name."""
-        tenant_id, livemode = call.principal.tenant_id, call.principal.livemode
-        keys = {name: (tenant_id, livemode, name) for name in names}
-        found = {name: self._known[key] for name, key in keys.items() if key in self._known}
-        missing = keys.keys() - found.keys()
-        if missing:
-            async with call.reading() as tx:
-                new = await repository.accounts_named(tx, missing)
-            while self._known and len(self._known) + len(new) > REMEMBERED_MAX:
-                del self._known[next(iter(self._known))]
-            self._known |= {keys[name]: account for name, account in new.items()}
-            found |= new
-        return found
 
 
 async def create_account(
@@ -60,6 +34,7 @@ async def create_account(
     """
     tx.authorize("ledger:write")
     currency = domain.read_currency(currency_code, "/currency_code")
+    domain.check_chart(external_id, kind, currency, allow_negative)
     if credit_limit_minor is not None and not 0 <= credit_limit_minor <= MINOR_MAX:
         detail = f"a credit limit is 0 to {MINOR_MAX} minor units"
         raise Invalid([FieldError("/credit_limit_minor", "AMOUNT_OUT_OF_RANGE", detail)])

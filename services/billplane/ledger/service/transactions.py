@@ -10,24 +10,18 @@ from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.errors import BillplaneError, FieldError, Invalid
 from billplane.chassis.idempotency import StoredAnswer
 from billplane.chassis.rest import Page
-from billplane.ledger import domain, repository
+from billplane.ledger import repository
 from billplane.ledger.domain import Balance, NewTransaction
-from billplane.ledger.errors import (
-    AccountUnknown,
-    AlreadyReversed,
-    BalanceOutOfRange,
-    ExternalIdReused,
-    HoldClosed,
-    HoldExceeded,
-    HoldExpired,
-    HoldIndivisible,
-    HoldNotDue,
-    InsufficientFunds,
-    NotAHold,
-    NotReversible,
-    TransactionNotFound,
-)
+from billplane.ledger.errors import ExternalIdReused, NotAHold, NotReversible, TransactionNotFound
 from billplane.ledger.repository import Outcome, Stored, Transfer
+from billplane.ledger.service.posting import (
+    RECORDED,
+    check,
+    prepare,
+    refusal,
+    reversal_of,
+    transfer_of,
+)
 from billplane.ledger.service.views import (
     View,
     balance_of,
@@ -39,24 +33,6 @@ from billplane.ledger.service.views import (
 from billplane.money import MINOR_MAX
 
 BATCH_MAX = 1000
-RECORDED, KNOWN = "RECORDED", "KNOWN"
-REFUSALS: dict[str, tuple[type[BillplaneError], str]] = {
-    "INSUFFICIENT_FUNDS": (InsufficientFunds, "the account {id} has too little available"),
-    "BALANCE_OUT_OF_RANGE": (
-        BalanceOutOfRange,
-        f"the account {{id}} would hold more than {MINOR_MAX} minor units",
-    ),
-    "EXTERNAL_ID_REUSED": (
-        ExternalIdReused,
-        "the external_id belongs to {id}, which moved other money",
-    ),
-    "HOLD_CLOSED": (HoldClosed, "the hold was posted, released or has expired"),
-    "HOLD_EXPIRED": (HoldExpired, "the hold has expired"),
-    "HOLD_NOT_DUE": (HoldNotDue, "the hold has not expired yet"),
-    "HOLD_EXCEEDED": (HoldExceeded, "the hold reserves less than that"),
-    "HOLD_INDIVISIBLE": (HoldIndivisible, "a hold of more than two postings is posted whole"),
-    "ALREADY_REVERSED": (AlreadyReversed, "the transaction was reversed before"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +63,7 @@ async def record_transaction(call: Call, new: NewTransaction, tell: Teller) -> A
     Idempotent by: the request id, and external_id.
     """
     call.principal.require("ledger:write")
-    transfer = await _prepare(call, new)
+    transfer = await prepare(call, new)
 
     async def answer(tx: Transaction, outcomes: Sequence[Outcome]) -> tuple[Any, StoredAnswer]:
         return tell(await _recorded(tx, transfer, outcomes[0]))
@@ -107,19 +83,7 @@ async def post_transactions(
     if len(news) > BATCH_MAX:
         detail = f"at most {BATCH_MAX} transactions"
         raise Invalid([FieldError("transactions", "TOO_MANY_TRANSACTIONS", detail)])
-    prepared: list[Transfer | BillplaneError] = []
-    external_ids: set[str] = set()
-    for new in news:
-        try:
-            if isinstance(new, BillplaneError):
-                raise new
-            if new.external_id in external_ids:
-                detail = f"the external_id {new.external_id} stands in the request twice"
-                raise ExternalIdReused(detail, field="/external_id")
-            prepared.append(await _prepare(call, new))
-            external_ids |= {new.external_id} - {""}
-        except BillplaneError as error:
-            prepared.append(error)
+    prepared = await _prepared(call, news)
     transfers = [item for item in prepared if isinstance(item, Transfer)]
 
     def results(outcomes: Sequence[Outcome]) -> list[Result]:
@@ -130,7 +94,7 @@ async def post_transactions(
                 found.append(Result("", item))
                 continue
             outcome = next(left)
-            refused = _refusal(outcome)
+            refused = refusal(outcome)
             found.append(Result("" if refused else outcome.id, refused))
         return found
 
@@ -186,15 +150,7 @@ async def reverse_transaction(call: Call, name: str, description: str, tell: Tel
         found = await _find(tx, name)
     if found.row.kind not in ("record", "commit"):
         raise NotReversible(f"a transaction of the kind {found.row.kind} is not reversed")
-    transfer = Transfer(
-        id=ids.new("ltx"),
-        kind="reverse",
-        postings=domain.mirrored(postings_of(found, "posted")),
-        currency_code=found.row.currency_code,
-        description=description or f"reversal of {found.row.id}",
-        parent_id=found.row.id,
-        rate_id=found.row.rate_id,
-    )
+    transfer = reversal_of(found, description)
 
     async def answer(tx: Transaction, outcomes: Sequence[Outcome]) -> tuple[Any, StoredAnswer]:
         return tell(await _recorded(tx, transfer, outcomes[0]))
@@ -220,38 +176,37 @@ async def list_transactions(
     return [view_of(item) for item in found], cursor
 
 
-async def _prepare(call: Call, new: NewTransaction) -> Transfer:
-    """Check a transaction and look its accounts up.
-
-    Raises: Invalid, TransactionUnbalanced, AccountUnknown.
-    """
-    currency = domain.read_currency(new.currency_code, "/currency_code")
-    domain.check_shape(new)
-    if new.expires_at is not None and new.expires_at <= call.runtime.clock.now():
-        detail = "a hold expires in the future"
-        raise Invalid([FieldError("/expires_at", "TIME_OUT_OF_RANGE", detail)])
-    index = call.runtime.state.accounts
-    accounts = await index.find(call, {posting.account for posting in new.postings})
-    for place, posting in enumerate(new.postings):
-        if posting.account not in accounts:
-            raise AccountUnknown(
-                f"there is no account {posting.account}", field=f"/postings/{place}/account_id"
+async def _prepared(
+    call: Call, news: Sequence[NewTransaction | BillplaneError]
+) -> list[Transfer | BillplaneError]:
+    """Return for each transaction what is to be written, or why it is refused."""
+    checked: list[NewTransaction | BillplaneError] = []
+    external_ids: set[str] = set()
+    names: set[str] = set()
+    for new in news:
+        try:
+            if isinstance(new, BillplaneError):
+                raise new
+            check(call, new)
+            if new.external_id in external_ids:
+                detail = f"the external_id {new.external_id} stands in the request twice"
+                raise ExternalIdReused(detail, field="/external_id")
+        except BillplaneError as error:
+            checked.append(error)
+            continue
+        external_ids |= {new.external_id} - {""}
+        names.update(posting.account for posting in new.postings)
+        checked.append(new)
+    accounts = await call.runtime.state.accounts.find(call, names)
+    prepared: list[Transfer | BillplaneError] = []
+    for item in checked:
+        try:
+            prepared.append(
+                transfer_of(item, accounts) if isinstance(item, NewTransaction) else item
             )
-    postings = domain.check_currencies(new, accounts)
-    return Transfer(
-        id=ids.new("ltx"),
-        kind="hold" if new.pending else "record",
-        postings=postings,
-        currency_code=currency,
-        external_id=new.external_id,
-        fingerprint=domain.fingerprint(new, postings),
-        description=new.description,
-        metadata=new.metadata,
-        rate_id=new.rate_id,
-        amount_minor=domain.total_of(postings) if new.pending else 0,
-        flag=new.pending and domain.is_divisible(postings),
-        expires_at=new.expires_at,
-    )
+        except BillplaneError as error:
+            prepared.append(error)
+    return prepared
 
 
 async def _hold(call: Call, name: str) -> Stored:
@@ -295,7 +250,7 @@ async def _recorded(tx: Transaction, transfer: Transfer, outcome: Outcome) -> Re
 
     Raises: what refused it.
     """
-    refused = _refusal(outcome)
+    refused = refusal(outcome)
     if refused is not None:
         raise refused
     if outcome.code == RECORDED and transfer.kind in ("record", "hold", "reverse"):
@@ -305,13 +260,6 @@ async def _recorded(tx: Transaction, transfer: Transfer, outcome: Outcome) -> Re
         return Recorded(view, balances_after(transfer, outcome))
     rows = await repository.accounts(tx, {posting.account for posting in transfer.postings})
     return Recorded(view, [balance_of(row) for row in rows.values()])
-
-
-def _refusal(outcome: Outcome) -> BillplaneError | None:
-    if outcome.code in (RECORDED, KNOWN):
-        return None
-    refused, detail = REFUSALS[outcome.code]
-    return refused(detail.format(id=outcome.id), metadata={"id": outcome.id})
 
 
 async def _find(tx: ReadTransaction, name: str) -> Stored:

@@ -58,7 +58,7 @@ def balances_after(transfer: Transfer, outcome: Outcome) -> list[Balance]:
     """Return each account's balances, once."""
     found: dict[str, Balance] = {}
     for place, posting in enumerate(transfer.postings):
-        posted, coming, going, count = outcome.balances[4 * place : 4 * place + 4]
+        posted, coming, going, count = outcome.after[place]
         found[posting.account] = Balance(
             posting.account, posting.currency_code, posted, coming, going, count
         )

@@ -21,6 +21,7 @@ from billplane.chassis.runtime import Runtime
 from billplane.ledger import repository
 from billplane.ledger.errors import LedgerBusy
 from billplane.ledger.repository import Outcome, Transfer
+from billplane.ledger.service.posting import announce
 from billplane.ledger.settings import LedgerSettings
 
 _log = logging.get("ledger")
@@ -70,7 +71,7 @@ class Writer:
         self._batch_transfers = settings.batch_transfers
         self._waiting_max = settings.transfers_waiting_max
         self._waiting = 0
-        self._name = f"{socket.gethostname()}/{ids.new('wrt')}"
+        self.name = f"{socket.gethostname()}/{ids.new('wrt')}"
         self._room = asyncio.Semaphore(settings.writers)
         self._queues: dict[Shard, deque[Submission]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -163,7 +164,8 @@ class Writer:
     async def _apply(self, tx: Transaction, batch: Sequence[Submission]) -> list[Any]:
         """Apply a batch and make the answers, which are kept with what they tell of."""
         transfers = [(item.key, transfer) for item in batch for transfer in item.transfers]
-        outcomes = await repository.apply(tx, self._name, transfers)
+        applied = await repository.apply(tx, self.name, transfers)
+        outcomes = applied.outcomes
         results: list[Any] = []
         kept = []
         at = 0
@@ -179,6 +181,7 @@ class Writer:
                 results.append(value)
             except (BillplaneError, idempotency.Replay) as error:
                 results.append(error)
+        await announce(tx, [transfer for _, transfer in transfers], applied)
         await repository.keep_answers(tx, kept)
         return results
 

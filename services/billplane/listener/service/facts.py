@@ -28,7 +28,7 @@ FACTS: Final[tuple[MessageType, ...]] = (
     fact(invoice.InvoicePastDue, "invoice", wire_type="invoice.past_due"),
     fact(invoice.InvoiceVoided, "invoice"),
     fact(invoice.InvoiceUncollectible, "invoice"),
-    fact(ledger.TransactionsPosted, "batch"),
+    fact(ledger.TransactionsPosted, "books"),
     fact(payment.PaymentIntentCreated, "payment_intent"),
     fact(payment.PaymentIntentActionRequired, "payment_intent"),
     fact(payment.PaymentIntentCanceled, "payment_intent"),
