@@ -213,6 +213,13 @@ class Operation(_message.Message):
     RATE_ID_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REFUNDED_MINOR_FIELD_NUMBER: _builtins.int
+    INVOICE_ID_FIELD_NUMBER: _builtins.int
+    PAYMENT_INTENT_ID_FIELD_NUMBER: _builtins.int
+    REFUNDED_OPERATION_ID_FIELD_NUMBER: _builtins.int
+    CHARGED_MINOR_FIELD_NUMBER: _builtins.int
+    CHARGED_CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     wallet_id: _builtins.str
     kind: _builtins.str
@@ -226,6 +233,17 @@ class Operation(_message.Message):
     """the ledger's"""
     rate_id: _builtins.str
     description: _builtins.str
+    state: _builtins.str
+    """pending or done"""
+    refunded_minor: _builtins.int
+    """what was given back of what it took"""
+    invoice_id: _builtins.str
+    payment_intent_id: _builtins.str
+    refunded_operation_id: _builtins.str
+    """of a refund"""
+    charged_minor: _builtins.int
+    """what it took in the currency that was asked in"""
+    charged_currency_code: _builtins.str
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -242,10 +260,17 @@ class Operation(_message.Message):
         rate_id: _builtins.str = ...,
         description: _builtins.str = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
+        state: _builtins.str = ...,
+        refunded_minor: _builtins.int = ...,
+        invoice_id: _builtins.str = ...,
+        payment_intent_id: _builtins.str = ...,
+        refunded_operation_id: _builtins.str = ...,
+        charged_minor: _builtins.int = ...,
+        charged_currency_code: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "created_at", b"created_at", "currency_code", b"currency_code", "description", b"description", "id", b"id", "kind", b"kind", "rate_id", b"rate_id", "reference", b"reference", "reservation_id", b"reservation_id", "transaction_id", b"transaction_id", "wallet_id", b"wallet_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "charged_currency_code", b"charged_currency_code", "charged_minor", b"charged_minor", "created_at", b"created_at", "currency_code", b"currency_code", "description", b"description", "id", b"id", "invoice_id", b"invoice_id", "kind", b"kind", "payment_intent_id", b"payment_intent_id", "rate_id", b"rate_id", "reference", b"reference", "refunded_minor", b"refunded_minor", "refunded_operation_id", b"refunded_operation_id", "reservation_id", b"reservation_id", "state", b"state", "transaction_id", b"transaction_id", "wallet_id", b"wallet_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -267,6 +292,7 @@ class Reservation(_message.Message):
     REFERENCE_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
+    RATE_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     wallet_id: _builtins.str
     state: _builtins.str
@@ -276,6 +302,8 @@ class Reservation(_message.Message):
     remaining_minor: _builtins.int
     currency_code: _builtins.str
     reference: _builtins.str
+    rate_id: _builtins.str
+    """where it was asked for in another currency"""
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -293,10 +321,11 @@ class Reservation(_message.Message):
         reference: _builtins.str = ...,
         expires_at: _timestamp_pb2.Timestamp | None = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
+        rate_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "expires_at", b"expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "committed_minor", b"committed_minor", "created_at", b"created_at", "currency_code", b"currency_code", "expires_at", b"expires_at", "id", b"id", "reference", b"reference", "remaining_minor", b"remaining_minor", "state", b"state", "wallet_id", b"wallet_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "committed_minor", b"committed_minor", "created_at", b"created_at", "currency_code", b"currency_code", "expires_at", b"expires_at", "id", b"id", "rate_id", b"rate_id", "reference", b"reference", "remaining_minor", b"remaining_minor", "state", b"state", "wallet_id", b"wallet_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -481,6 +510,7 @@ class TopUpRequest(_message.Message):
     PAYMENT_INTENT_ID_FIELD_NUMBER: _builtins.int
     MANUAL_REASON_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
+    WALLET_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     customer_id: _builtins.str
     currency_code: _builtins.str
@@ -490,6 +520,8 @@ class TopUpRequest(_message.Message):
     manual_reason: _builtins.str
     """why it is added by hand"""
     reference: _builtins.str
+    wallet_id: _builtins.str
+    """instead of the customer's in the currency"""
     def __init__(
         self,
         *,
@@ -500,10 +532,11 @@ class TopUpRequest(_message.Message):
         payment_intent_id: _builtins.str = ...,
         manual_reason: _builtins.str = ...,
         reference: _builtins.str = ...,
+        wallet_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "currency_code", b"currency_code", "customer_id", b"customer_id", "manual_reason", b"manual_reason", "payment_intent_id", b"payment_intent_id", "reference", b"reference", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "currency_code", b"currency_code", "customer_id", b"customer_id", "manual_reason", b"manual_reason", "payment_intent_id", b"payment_intent_id", "reference", b"reference", "request_id", b"request_id", "wallet_id", b"wallet_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -549,6 +582,7 @@ class GrantCreditRequest(_message.Message):
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
+    WALLET_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     customer_id: _builtins.str
     currency_code: _builtins.str
@@ -558,6 +592,8 @@ class GrantCreditRequest(_message.Message):
     priority: _builtins.int
     reference: _builtins.str
     description: _builtins.str
+    wallet_id: _builtins.str
+    """instead of the customer's in the currency"""
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
         """absent = never"""
@@ -574,10 +610,11 @@ class GrantCreditRequest(_message.Message):
         expires_at: _timestamp_pb2.Timestamp | None = ...,
         reference: _builtins.str = ...,
         description: _builtins.str = ...,
+        wallet_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expires_at", b"expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "currency_code", b"currency_code", "customer_id", b"customer_id", "description", b"description", "expires_at", b"expires_at", "kind", b"kind", "priority", b"priority", "reference", b"reference", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "currency_code", b"currency_code", "customer_id", b"customer_id", "description", b"description", "expires_at", b"expires_at", "kind", b"kind", "priority", b"priority", "reference", b"reference", "request_id", b"request_id", "wallet_id", b"wallet_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -624,6 +661,7 @@ class AdjustBalanceRequest(_message.Message):
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
+    WALLET_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     customer_id: _builtins.str
     currency_code: _builtins.str
@@ -631,6 +669,8 @@ class AdjustBalanceRequest(_message.Message):
     """negative takes"""
     reason: _builtins.str
     reference: _builtins.str
+    wallet_id: _builtins.str
+    """instead of the customer's in the currency"""
     def __init__(
         self,
         *,
@@ -640,10 +680,11 @@ class AdjustBalanceRequest(_message.Message):
         amount_minor: _builtins.int = ...,
         reason: _builtins.str = ...,
         reference: _builtins.str = ...,
+        wallet_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "currency_code", b"currency_code", "customer_id", b"customer_id", "reason", b"reason", "reference", b"reference", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "currency_code", b"currency_code", "customer_id", b"customer_id", "reason", b"reason", "reference", b"reference", "request_id", b"request_id", "wallet_id", b"wallet_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -689,6 +730,7 @@ class ChargeRequest(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     INVOICE_ID_FIELD_NUMBER: _builtins.int
     PARTIAL_FIELD_NUMBER: _builtins.int
+    WALLET_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     customer_id: _builtins.str
     currency_code: _builtins.str
@@ -700,6 +742,8 @@ class ChargeRequest(_message.Message):
     """the invoice that it settles: receivables are credited, not revenue"""
     partial: _builtins.bool
     """take what there is when that is less"""
+    wallet_id: _builtins.str
+    """instead of the customer's in the currency, or its only one"""
     @_builtins.property
     def price(self) -> Global___Price:
         """instead of an amount"""
@@ -716,10 +760,11 @@ class ChargeRequest(_message.Message):
         description: _builtins.str = ...,
         invoice_id: _builtins.str = ...,
         partial: _builtins.bool = ...,
+        wallet_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["price", b"price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "currency_code", b"currency_code", "customer_id", b"customer_id", "description", b"description", "invoice_id", b"invoice_id", "partial", b"partial", "price", b"price", "reference", b"reference", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "currency_code", b"currency_code", "customer_id", b"customer_id", "description", b"description", "invoice_id", b"invoice_id", "partial", b"partial", "price", b"price", "reference", b"reference", "request_id", b"request_id", "wallet_id", b"wallet_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -772,6 +817,7 @@ class ReserveRequest(_message.Message):
     TTL_SECONDS_FIELD_NUMBER: _builtins.int
     REFERENCE_FIELD_NUMBER: _builtins.int
     DESCRIPTION_FIELD_NUMBER: _builtins.int
+    WALLET_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     customer_id: _builtins.str
     currency_code: _builtins.str
@@ -780,6 +826,8 @@ class ReserveRequest(_message.Message):
     """0 = the setting's"""
     reference: _builtins.str
     description: _builtins.str
+    wallet_id: _builtins.str
+    """instead of the customer's in the currency, or its only one"""
     @_builtins.property
     def price(self) -> Global___Price: ...
     def __init__(
@@ -793,10 +841,11 @@ class ReserveRequest(_message.Message):
         ttl_seconds: _builtins.int = ...,
         reference: _builtins.str = ...,
         description: _builtins.str = ...,
+        wallet_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["price", b"price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "currency_code", b"currency_code", "customer_id", b"customer_id", "description", b"description", "price", b"price", "reference", b"reference", "request_id", b"request_id", "ttl_seconds", b"ttl_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "currency_code", b"currency_code", "customer_id", b"customer_id", "description", b"description", "price", b"price", "reference", b"reference", "request_id", b"request_id", "ttl_seconds", b"ttl_seconds", "wallet_id", b"wallet_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,246 @@
+"""Running an operation: decided and stored, posted by one call of the ledger, completed.
+
+A wallet is never promised more than its account has: what an operation takes counts here from the
+decision on, before the ledger knows of it, and what it brings or frees counts here after the ledger
+has it. So calls of several operations may reach the ledger in any order, from any process, and it
+has a reason to refuse none of them. Only what befalls one reservation keeps its order: the next
+operation on it is decided once the one before is completed.
+
+Whoever dies between leaves a pending operation. The same request again takes it up, and so does
+the janitor: the ledger is called under the operation's own id, and completing twice is completing
+once.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+
+from billplane.billing_core import domain, peers, repository
+from billplane.billing_core.errors import OperationNotFound
+from billplane.billing_core.models import OperationRow
+from billplane.billing_core.peers import Posted
+from billplane.billing_core.repository import Held
+from billplane.billing_core.service import books, effects, opening
+from billplane.chassis import logging
+from billplane.chassis.call import Call
+from billplane.chassis.database import ReadTransaction, Transaction
+from billplane.chassis.errors import BillplaneError, IdempotencyKeyReused, Kind, PeerError
+from billplane.chassis.faults import faultpoint, register
+
+_log = logging.get("billing_core")
+_TRIES_MAX = 20
+# Beyond this age the ledger may have forgotten under which id it was called.
+_REMEMBERED = timedelta(hours=12)
+# The ledger has decided; anything else may have happened or not.
+_REFUSALS = (Kind.FAILED_PRECONDITION, Kind.INVALID_ARGUMENT, Kind.NOT_FOUND)
+_ON_HOLDS = (domain.COMMIT, domain.RELEASE, domain.RUN_OUT)
+
+register(
+    "billing_core.after_decision",
+    "billing_core.after_posting",
+    "billing_core.before_completion_ends",
+    "billing_core.before_refusal_ends",
+)
+
+Decide = Callable[[Transaction, Held], Awaitable[OperationRow | None]]
+
+
+class Waits(Exception):
+    """Something has to be completed before the operation can be decided on."""
+
+    def __init__(self, operation_id: str) -> None:
+        super().__init__(operation_id)
+        self.operation_id = operation_id
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """An operation and what it takes to post it."""
+
+    operation: OperationRow
+    account_id: str
+    hold_id: str = ""
+    committed_minor: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A completed operation, or none where there was nothing to do, and what is told of it."""
+
+    operation: OperationRow | None
+    result: dict[str, Any]
+
+
+async def run(call: Call, wallet_id: str, decide: Decide) -> Done:
+    """Decide on an operation under the wallet's lock, post it, complete it.
+
+    Raises: what `decide` raises, IdempotencyKeyReused, the ledger's errors.
+    Idempotent by: the request id.
+    """
+    for left in reversed(range(_TRIES_MAX)):
+        try:
+            work = await _begin(call, wallet_id, decide)
+            break
+        except Waits as waits:
+            await complete(call, waits.operation_id)
+        except opening.NotOpen:
+            await opening.open_account(call, wallet_id)
+        except IntegrityError as error:
+            # The same request, or the same payment, was faster on another way.
+            if not left or "uq_operations_" not in str(error.orig):
+                raise
+    else:
+        raise BillplaneError("the wallet is changed too fast; try again")
+    faultpoint("billing_core.after_decision")
+    if work is None:
+        tx = await call.last()
+        held = await books.lock(tx, wallet_id)
+        return Done(None, {"balance": books.tell(tx, held)})
+    row = await finish(call, work)
+    return Done(row, row.result)
+
+
+async def _begin(call: Call, wallet_id: str, decide: Decide) -> Work | None:
+    async with call.writing() as tx:
+        held = await books.lock(tx, wallet_id)
+        if held.wallet.state == "opening":
+            raise opening.NotOpen
+        if call.key:
+            found = await repository.operation_of_request(tx, call.key)
+            if found is not None:
+                if found.fingerprint != call.fingerprint:
+                    raise IdempotencyKeyReused("this key was used for another request")
+                return await _work(tx, held, found)
+        await books.retire(tx, held)
+        row = await decide(tx, held)
+        await books.look(tx, held)
+        await tx.session.flush()
+        return None if row is None else await _work(tx, held, row)
+
+
+async def _work(tx: ReadTransaction, held: Held, operation: OperationRow) -> Work:
+    account_id = held.wallet.account_id
+    if operation.kind not in _ON_HOLDS:
+        return Work(operation, account_id)
+    found = await repository.reservation(tx, operation.reservation_id)
+    assert found is not None  # noqa: S101 - reservations stay
+    return Work(operation, account_id, found.hold_id, found.committed_minor)
+
+
+async def complete(call: Call, operation_id: str) -> None:
+    """Bring an operation to its end that somebody else has begun.
+
+    Raises: OperationNotFound, the ledger's errors.
+    """
+    async with Call(call.runtime, call.principal, call.request_id) as own:
+        async with own.reading() as tx:
+            found = await repository.operation(tx, operation_id)
+            if found is None:
+                raise OperationNotFound(f"there is no operation {operation_id}")
+            if found.state != books.PENDING:
+                return
+            wallet = await repository.wallet(tx, found.wallet_id)
+            assert wallet is not None  # noqa: S101 - wallets stay
+            work = await _work(tx, Held(wallet), found)
+        await finish(own, work)
+
+
+async def finish(call: Call, work: Work) -> OperationRow:
+    """Post an operation and complete it, unless somebody was faster.
+
+    Raises: the ledger's errors; one that decides undoes the operation.
+    """
+    operation, posted = work.operation, Posted("", None)
+    if operation.state == books.PENDING:
+        try:
+            posted = await _post(call, work)
+        except BillplaneError as error:
+            paid = operation.payment_intent_id != ""
+            if error.kind not in _REFUSALS or paid or operation.kind in domain.KEPT:
+                raise
+            await _refuse(call, operation, error)
+            raise
+        faultpoint("billing_core.after_posting")
+    tx = await call.last()
+    held = await books.lock(tx, operation.wallet_id)
+    row = await repository.operation(tx, operation.id)
+    assert row is not None  # noqa: S101 - operations stay
+    if row.state == books.REFUSED:
+        why = row.result
+        raise PeerError(Kind.FAILED_PRECONDITION, why["reason"], why["detail"])
+    if row.state == books.PENDING:
+        await effects.complete(tx, held, row, posted)
+        await tx.session.flush()
+        faultpoint("billing_core.before_completion_ends")
+    return row
+
+
+async def _refuse(call: Call, operation: OperationRow, error: BillplaneError) -> None:
+    _log.warning("operation_refused", operation_id=operation.id, reason=error.reason)
+    async with call.writing() as tx:
+        held = await books.lock(tx, operation.wallet_id)
+        row = await repository.operation(tx, operation.id)
+        if row is not None and row.state == books.PENDING:
+            await effects.undo(tx, held, row, error)
+            await tx.session.flush()
+            faultpoint("billing_core.before_refusal_ends")
+
+
+async def _post(call: Call, work: Work) -> Posted:
+    """Call the ledger under the operation's id."""
+    operation = work.operation
+    ids = {"operation_id": operation.id, "account_id": work.account_id}
+    if operation.kind not in _ON_HOLDS:
+        return await peers.record(
+            call,
+            _legs(operation),
+            **ids,
+            description=operation.description or operation.kind,
+            rate_id=operation.rate_id,
+            hold=operation.kind == domain.RESERVE,
+        )
+    old = call.runtime.clock.now() - operation.created_at > _REMEMBERED
+    if old and await _has_happened(call, work):
+        return Posted(work.hold_id, None)
+    try:
+        if operation.kind == domain.COMMIT:
+            amount = -operation.amount_minor
+            return await peers.commit_hold(
+                call, work.hold_id, amount_minor=amount, final=operation.final, **ids
+            )
+        return await peers.release_hold(call, work.hold_id, **ids)
+    except PeerError as error:
+        if error.kind not in _REFUSALS or not await _has_happened(call, work):
+            raise
+        return Posted(work.hold_id, None)
+
+
+async def _has_happened(call: Call, work: Work) -> bool:
+    """True when the hold is where the operation leads it: nothing else has befallen it since."""
+    remaining, committed = await peers.held_and_posted(call, work.hold_id)
+    if work.operation.kind == domain.COMMIT:
+        return committed == work.committed_minor
+    return remaining == 0
+
+
+def _legs(operation: OperationRow) -> list[domain.Leg]:
+    takes = operation.amount_minor < 0 or operation.kind == domain.RESERVE
+    amount = operation.other_minor if operation.kind == domain.RESERVE else operation.amount_minor
+    money = domain.Money(
+        operation.wallet_id,
+        operation.currency_code,
+        abs(amount),
+        operation.other_minor,
+        operation.other_currency_code,
+    )
+    account = domain.source_of(
+        operation.kind,
+        paid=operation.payment_intent_id != "",
+        credit_kind=operation.credit_kind,
+    )
+    if operation.invoice_id:
+        account = "receivables"
+    return domain.legs(money, account, takes=takes)
