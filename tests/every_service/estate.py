@@ -80,6 +80,7 @@ class Estate:
         await self._usage()
         await self._documents(made["id"])
         await self._books()
+        await self._wallet()
         await self._happened()
         return self
 
@@ -159,6 +160,22 @@ class Estate:
         hold = {**body, "external_id": "hold", "pending": True}
         made = await self.make("/v1/ledger/transactions", hold)
         self.ids |= {"transaction_id": sale["id"], "hold_id": made["id"]}
+
+    async def _wallet(self) -> None:
+        """Fill a wallet, take from it and set some of it aside."""
+        body = {"customer_id": "ada", "currency_code": "EUR", "metadata": {"of": self.mark}}
+        wallet = await self.make("/v1/wallets", body, headers={"Idempotency-Key": "same-wallet"})
+        path = f"/v1/wallets/{wallet['id']}"
+        given = {"amount_minor": 100, "kind": "promotional", "description": self.mark}
+        await self.make(f"{path}:grant", given, 200)
+        taken = {"amount_minor": 10, "description": self.mark}
+        charge = await self.make(f"{path}:charge", taken, 200)
+        held = await self.make(f"{path}:reserve", {"amount_minor": 20, "ttl_seconds": 86_400})
+        self.ids |= {
+            "wallet_id": wallet["id"],
+            "operation_id": charge["operation"]["id"],
+            "reservation_id": held["reservation"]["id"],
+        }
 
     async def _happened(self) -> None:
         """Find a fact in the audit log, and leave it as one that a reaction failed on."""

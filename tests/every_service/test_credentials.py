@@ -19,6 +19,7 @@ from tests.fixtures.platform import SECRET
 
 # A page of each service that lists, and a call that reads, for a credential to be tried on.
 DOORS = {
+    "billing_core": ("/v1/wallets", "ListWallets"),
     "discount": ("/v1/coupons", "ListCoupons"),
     "exchange_rate": ("/v1/exchange_rate_feeds", "ListRates"),
     "identity": ("/auth/api_keys", "GetUser"),

@@ -18,6 +18,11 @@ BODIES = {
     ("patch", "/v1/meters/{meter}"): {"spec": {"displayName": "taken over"}},
     ("patch", "/v1/plans/{plan}"): {"spec": {"displayName": "taken over"}},
     ("patch", "/v1/utility_providers/{provider}"): {"spec": {"displayName": "taken over"}},
+    ("post", "/v1/wallets/{wallet_id}:adjust"): {"amount_minor": 1, "reason": "taken over"},
+    ("post", "/v1/wallets/{wallet_id}:charge"): {"amount_minor": 1},
+    ("post", "/v1/wallets/{wallet_id}:grant"): {"amount_minor": 1, "kind": "promotional"},
+    ("post", "/v1/wallets/{wallet_id}:reserve"): {"amount_minor": 1},
+    ("post", "/v1/wallets/{wallet_id}:top_up"): {"amount_minor": 1, "manual_reason": "taken"},
     ("post", "/v1/test_clocks/{clock_id}:advance"): {"to": "2026-06-01T00:00:00Z"},
 }
 # Paths whose parameters name no row: a currency pair, and a customer that usage may name freely.
@@ -27,6 +32,7 @@ SHARED = ("meter", "plan", "feed", "rule_id", "key_id", "provider")
 # Fields of requests that may name a row.
 NAMING = {"id", "account_id", "customer_id", "plan_id", "subscription_id", "plan", "meter", "feed"}
 INTERNAL = {
+    "billing_core": set(),
     "discount": {"ApplyDiscounts", "ReverseDiscounts"},
     "exchange_rate": {"ApplyFeed", "RemoveFeed", "ListApplied", "ProvideSource"},
     "gateway": set(),
@@ -139,6 +145,7 @@ async def test_lists_hold_what_is_the_callers_and_nothing_else(platform, owner, 
         "/v1/coupons": {"coupon_id"},
         "/v1/tax_calculations": {"calculation_id"},
         "/v1/billing_runs": {"run_id"},
+        "/v1/wallets": {"wallet_id"},
         "/v1/ledger/accounts": {"account_id"},
         "/ledger/transactions": {"transaction_id", "hold_id"},
     }
