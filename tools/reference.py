@@ -10,6 +10,8 @@ from billplane.chassis.events import rabbitmq
 from billplane.chassis.events.kafka_topics import Topics
 from billplane.chassis.events.registry import destinations
 from billplane.chassis.settings import Settings, candidates
+from billplane.ledger.domain import CHART, Fact, fact_postings
+from billplane.ledger.domain.facts import EXAMPLES as FACT_EXAMPLES
 from billplane.listener.domain import Mirror
 from billplane.listener.service.mirrors import MIRRORS
 from billplane.provider_simulator import app as provider_simulator
@@ -165,6 +167,49 @@ def provider_api() -> str:
     return json.dumps(app.openapi(), indent=2, ensure_ascii=False) + "\n"
 
 
+_CHART = """# Chart of accounts
+
+What a billing business keeps, per tenant, mode and currency. A posting names an account of the
+chart by its external_id, `receivables:EUR`; the ledger opens it when it is first named, by a call
+or by a fact alike. All but wallets may be negative. An account that takes such a name and is
+something else is refused; any other name is free for accounts of your own.
+
+| account | type | holds |
+|---|---|---|
+{accounts}
+
+## What facts post
+
+Each fact once, by its event id, which is the transaction's external_id: whoever records the same
+under that id is the same. Amounts that are zero have no leg; a negative amount stands on the other
+side. What wallets do is posted by billing_core's calls.
+
+| fact | debits | credits |
+|---|---|---|
+{facts}
+
+An invoice that was written off and is then paid or voided is written off no longer: the bad debt
+is reversed. `GET /v1/ledger/trial_balance` sums all of it; debits and credits are equal in each
+currency, or money was lost.
+"""
+
+
+def chart_of_accounts() -> str:
+    """Return the chart of accounts and what facts post to it."""
+    accounts = [
+        f"| `{entry.pattern}` | {entry.type} | {entry.meaning} |" for entry in CHART.values()
+    ]
+    facts = [_posts(title, fact) for title, fact in FACT_EXAMPLES.items()]
+    return _HEAD + _CHART.format(accounts="\n".join(accounts), facts="\n".join(facts))
+
+
+def _posts(title: str, fact: Fact) -> str:
+    sides: dict[str, list[str]] = {"debit": [], "credit": []}
+    for leg in fact_postings(fact):
+        sides[leg.direction].append(f"`{leg.account}`")
+    return f"| {title} | {', '.join(sides['debit'])} | {', '.join(sides['credit'])} |"
+
+
 def main() -> int:
     """Write the files, or compare under `--check`."""
     wanted = {
@@ -173,6 +218,7 @@ def main() -> int:
         REFERENCE / "routes.md": routes(),
         REFERENCE / "topology.md": topology(),
         REFERENCE / "provider-json-api" / "openapi.json": provider_api(),
+        ROOT / "docs" / "concepts" / "chart-of-accounts.md": chart_of_accounts(),
         ROOT / ".env.example": environment(),
     }
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]

@@ -14,7 +14,7 @@ from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.errors import StoreUnavailable
 from billplane.chassis.idempotency import StoredAnswer
 from billplane.chassis.rest import Page, fetch_page
-from billplane.ledger.domain import Account, Kind, Posting
+from billplane.ledger.domain import Account, Kind, Posting, TrialLine
 from billplane.ledger.models import AccountRow, EntryRow, HoldRow, TransactionRow
 
 _OPENED = (
@@ -82,6 +82,34 @@ async def page_of_accounts(
 
 def _of_mode(tx: ReadTransaction) -> Any:
     return select(AccountRow).where(AccountRow.livemode == tx.livemode)
+
+
+_TRIAL = text("""
+    SELECT currency_code, type, line, count(*) AS account_count,
+      sum(CASE WHEN grows = (posted_minor > 0) THEN abs(posted_minor) ELSE 0 END) AS debit_minor,
+      sum(CASE WHEN grows = (posted_minor > 0) THEN 0 ELSE abs(posted_minor) END) AS credit_minor
+    FROM (SELECT *, type IN ('asset', 'expense') AS grows,
+        CASE WHEN external_id LIKE '%:%' AND split_part(external_id, ':', 1) = ANY (:lines)
+          THEN split_part(external_id, ':', 1) ELSE '' END AS line
+      FROM ledger.accounts WHERE livemode = :livemode) a
+    GROUP BY currency_code, type, line ORDER BY currency_code, type, line
+""")
+
+
+async def trial_balance(tx: ReadTransaction, lines: Collection[str]) -> list[TrialLine]:
+    """Sum what accounts hold, by currency, type and line of the chart."""
+    rows = await tx.session.execute(_TRIAL, {"lines": list(lines), "livemode": tx.livemode})
+    return [
+        TrialLine(
+            row.currency_code,
+            row.type,
+            row.line,
+            row.account_count,
+            int(row.debit_minor),
+            int(row.credit_minor),
+        )
+        for row in rows
+    ]
 
 
 async def last_entry(tx: ReadTransaction, account_id: str, at: datetime) -> EntryRow | None:

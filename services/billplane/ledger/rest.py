@@ -67,6 +67,34 @@ async def list_entries(account_id: str, tx: Reader, page: PageQuery) -> schemas.
     return schemas.EntryList(**listing([_entry(row) for row in rows], cursor))
 
 
+@rest.get("/v1/ledger/trial_balance")
+async def get_trial_balance(tx: Reader) -> schemas.TrialBalanceList:
+    """Sum what accounts hold, by currency: debits and credits are equal."""
+    found = await accounts.get_trial_balance(tx)
+    return schemas.TrialBalanceList(
+        data=[
+            schemas.TrialBalance(
+                currency=currency,
+                debit_minor=sum(line.debit_minor for line in lines),
+                credit_minor=sum(line.credit_minor for line in lines),
+                lines=[
+                    schemas.TrialBalanceLine.model_validate(
+                        {
+                            "type": line.type,
+                            "line": line.line or None,
+                            "account_count": line.account_count,
+                            "debit_minor": line.debit_minor,
+                            "credit_minor": line.credit_minor,
+                        }
+                    )
+                    for line in lines
+                ],
+            )
+            for currency, lines in found.items()
+        ]
+    )
+
+
 @rest.post("/v1/ledger/transactions", status_code=201, response_model=schemas.Transaction)
 @rest.post("/ledger/transactions", status_code=201, response_model=schemas.Transaction)
 async def record_transaction(body: schemas.TransactionBody, call: Steps) -> Response:

@@ -242,6 +242,34 @@ async def ListEntries(
     )
 
 
+@rpc.read
+async def GetTrialBalance(
+    tx: ReadTransaction, _request: pb.GetTrialBalanceRequest
+) -> pb.GetTrialBalanceResponse:
+    """Sum what accounts hold, by currency."""
+    found = await accounts.get_trial_balance(tx)
+    return pb.GetTrialBalanceResponse(
+        balances=[
+            pb.TrialBalance(
+                currency_code=currency,
+                debit_minor=sum(line.debit_minor for line in lines),
+                credit_minor=sum(line.credit_minor for line in lines),
+                lines=[
+                    pb.TrialBalanceLine(
+                        type=pb.AccountType.Value(f"ACCOUNT_TYPE_{line.type.upper()}"),
+                        line=line.line,
+                        account_count=line.account_count,
+                        debit_minor=line.debit_minor,
+                        credit_minor=line.credit_minor,
+                    )
+                    for line in lines
+                ],
+            )
+            for currency, lines in found.items()
+        ]
+    )
+
+
 def _kept(message: Any) -> tuple[Any, StoredAnswer]:
     proto: Message = message
     return message, StoredAnswer(200, {}, proto.SerializeToString())

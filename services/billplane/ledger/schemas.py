@@ -179,3 +179,28 @@ class EntryList(Resource):
 
     data: list[Entry]
     next_cursor: str | None
+
+
+class TrialBalanceLine(Resource):
+    """The sums of some accounts: of one line of the chart, or of a type's others."""
+
+    type: AccountType
+    line: str | None
+    account_count: int
+    debit_minor: int
+    credit_minor: int
+
+
+class TrialBalance(Resource):
+    """The sums of the books in one currency."""
+
+    currency: str
+    debit_minor: int
+    credit_minor: int
+    lines: list[TrialBalanceLine]
+
+
+class TrialBalanceList(Resource):
+    """The sums of the books, one a currency."""
+
+    data: list[TrialBalance]

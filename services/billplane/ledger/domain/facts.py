@@ -115,3 +115,27 @@ _RULES = {
     "DisputeOpened": _disputed,
     "DisputeClosed": _decided,
 }
+
+_ANY = "<CUR>"
+_PROCESSOR = "<processor>"
+_TAXES = {"<jurisdiction>": 19}
+# Each fact with names in place of what differs, for the documentation.
+EXAMPLES: Mapping[str, Fact] = {
+    "InvoiceFinalized": Fact("InvoiceFinalized", _ANY, 119, net_minor=100, taxes=_TAXES),
+    "InvoiceVoided": Fact("InvoiceVoided", _ANY, 119, net_minor=100, taxes=_TAXES),
+    "InvoicePaid, what was paid by hand": Fact("InvoicePaid", _ANY, 119),
+    "InvoiceUncollectible, what is due": Fact("InvoiceUncollectible", _ANY, 119),
+    "PaymentSucceeded, of an invoice": Fact(
+        "PaymentSucceeded", _ANY, 119, fee_minor=3, processor=_PROCESSOR
+    ),
+    "PaymentSucceeded, of none": Fact(
+        "PaymentSucceeded", _ANY, 119, fee_minor=3, processor=_PROCESSOR, of_invoice=False
+    ),
+    "RefundSucceeded, of an invoice": Fact("RefundSucceeded", _ANY, 119, processor=_PROCESSOR),
+    "RefundSucceeded, of none": Fact(
+        "RefundSucceeded", _ANY, 119, processor=_PROCESSOR, of_invoice=False
+    ),
+    "DisputeOpened": Fact("DisputeOpened", _ANY, 119, fee_minor=15, processor=_PROCESSOR),
+    "DisputeClosed, won": Fact("DisputeClosed", _ANY, 119, processor=_PROCESSOR, won=True),
+    "DisputeClosed, lost": Fact("DisputeClosed", _ANY, 119, processor=_PROCESSOR),
+}

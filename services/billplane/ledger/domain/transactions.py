@@ -60,6 +60,18 @@ class Balance:
 
 
 @dataclass(frozen=True, slots=True)
+class TrialLine:
+    """What accounts of one type and currency hold; `line` is the chart's, '' for all others."""
+
+    currency_code: str
+    type: str
+    line: str
+    account_count: int
+    debit_minor: int
+    credit_minor: int
+
+
+@dataclass(frozen=True, slots=True)
 class NewTransaction:
     """What somebody wants recorded; a hold when it is pending."""
 

@@ -9,7 +9,7 @@ from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.errors import CursorInvalid, FieldError, Invalid
 from billplane.chassis.rest import Page, decode_cursor, encode_cursor
 from billplane.ledger import domain, repository
-from billplane.ledger.domain import Balance
+from billplane.ledger.domain import Balance, TrialLine
 from billplane.ledger.errors import AccountNotFound, ExternalIdReused
 from billplane.ledger.models import AccountRow, EntryRow
 from billplane.ledger.service.views import balance_of
@@ -121,6 +121,15 @@ async def list_entries(
     rows = rows[: page.limit]
     last = rows[-1]
     return rows, encode_cursor(f"{last.recorded_at.astimezone(UTC).isoformat()} {last.number}")
+
+
+async def get_trial_balance(tx: ReadTransaction) -> dict[str, list[TrialLine]]:
+    """Sum what accounts hold, by currency: debits and credits are equal in each."""
+    tx.authorize("ledger:read")
+    found: dict[str, list[TrialLine]] = {}
+    for line in await repository.trial_balance(tx, domain.CHART):
+        found.setdefault(line.currency_code, []).append(line)
+    return found
 
 
 def _place(cursor: str) -> tuple[datetime, int]:

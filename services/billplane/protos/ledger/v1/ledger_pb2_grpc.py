@@ -100,6 +100,11 @@ class LedgerServiceStub:
                 request_serializer=billplane_dot_protos_dot_ledger_dot_v1_dot_ledger__pb2.ListEntriesRequest.SerializeToString,
                 response_deserializer=billplane_dot_protos_dot_ledger_dot_v1_dot_ledger__pb2.ListEntriesResponse.FromString,
                 _registered_method=True)
+        self.GetTrialBalance = channel.unary_unary(
+                '/billplane.ledger.v1.LedgerService/GetTrialBalance',
+                request_serializer=billplane_dot_protos_dot_ledger_dot_v1_dot_ledger__pb2.GetTrialBalanceRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_ledger_dot_v1_dot_ledger__pb2.GetTrialBalanceResponse.FromString,
+                _registered_method=True)
 
 
 class LedgerServiceServicer:
@@ -197,6 +202,13 @@ class LedgerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetTrialBalance(self, request, context):
+        """Sums what accounts hold, by currency: debits and credits are equal.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_LedgerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -264,6 +276,11 @@ def add_LedgerServiceServicer_to_server(servicer, server):
                     servicer.ListEntries,
                     request_deserializer=billplane_dot_protos_dot_ledger_dot_v1_dot_ledger__pb2.ListEntriesRequest.FromString,
                     response_serializer=billplane_dot_protos_dot_ledger_dot_v1_dot_ledger__pb2.ListEntriesResponse.SerializeToString,
+            ),
+            'GetTrialBalance': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTrialBalance,
+                    request_deserializer=billplane_dot_protos_dot_ledger_dot_v1_dot_ledger__pb2.GetTrialBalanceRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_ledger_dot_v1_dot_ledger__pb2.GetTrialBalanceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -618,6 +635,33 @@ class LedgerService:
             '/billplane.ledger.v1.LedgerService/ListEntries',
             billplane_dot_protos_dot_ledger_dot_v1_dot_ledger__pb2.ListEntriesRequest.SerializeToString,
             billplane_dot_protos_dot_ledger_dot_v1_dot_ledger__pb2.ListEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTrialBalance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.ledger.v1.LedgerService/GetTrialBalance',
+            billplane_dot_protos_dot_ledger_dot_v1_dot_ledger__pb2.GetTrialBalanceRequest.SerializeToString,
+            billplane_dot_protos_dot_ledger_dot_v1_dot_ledger__pb2.GetTrialBalanceResponse.FromString,
             options,
             channel_credentials,
             insecure,
