@@ -22,6 +22,7 @@ from billplane.chassis.errors import (
     CredentialMissing,
     InternalOnly,
     ScopeMissing,
+    StaffOnly,
 )
 from billplane.chassis.settings import Settings, SettingsError
 
@@ -52,6 +53,8 @@ class Principal:
     livemode: bool
     scopes: frozenset[str]
     unlimited: bool = False
+    staff: str = ""
+    """The role at the operating company: support, finance or platform; empty for all others."""
 
     @property
     def internal(self) -> bool:
@@ -81,6 +84,14 @@ class Principal:
         """Raise InternalOnly for user and key credentials."""
         if not self.internal:
             raise InternalOnly("only services and the operator may call this")
+
+    def require_staff(self) -> None:
+        """Raise StaffOnly for everybody who is not of the operating company.
+
+        The service `admin` has asked this of whom it acts for.
+        """
+        if not self.staff and self.subject != "service:admin":
+            raise StaffOnly("only staff may call this: send the staff key as `X-Admin-Key`")
 
 
 def service_principal(service: str, tenant_id: str, livemode: bool) -> Principal:
@@ -133,6 +144,7 @@ class InternalTokens:
             principal.livemode,
             principal.scopes,
             principal.unlimited,
+            principal.staff,
         )
         held = self._minted.get(key)
         if held is not None and held[1] > now:
@@ -145,6 +157,7 @@ class InternalTokens:
             "livemode": principal.livemode,
             "scopes": sorted(principal.scopes),
             "unlimited": principal.unlimited,
+            "staff": principal.staff,
             "exp": int(now) + TOKEN_SECONDS,
         }
         token = jwt.encode(claims, self._private, algorithm="EdDSA", headers={"kid": self.kid})
@@ -167,6 +180,7 @@ class InternalTokens:
             bool(claims["livemode"]),
             frozenset(claims.get("scopes", ())),
             bool(claims.get("unlimited", False)),
+            str(claims.get("staff", "")),
         )
         _trim(self._verified)
         self._verified[_digest(token)] = (principal, float(claims["exp"]))
@@ -199,18 +213,25 @@ class Authenticator:
         self.tokens = tokens
         self._lookup = lookup
         self._user_keys = user_keys
-        self._admin_key = admin_key
+        # During rotation there are two; what is too short to be one is none.
+        keys = [key.strip().encode() for key in admin_key.split(",")]
+        self._admin_keys = [key for key in keys if len(key) >= 32]
         self._keys: dict[bytes, tuple[Principal | BillplaneError, float]] = {}
         self._known: dict[str, Ed25519PublicKey] = {}
         self._asked_at = 0.0
 
-    async def authenticate(self, authorization: str, livemode: bool = False) -> Principal:
+    async def authenticate(
+        self, authorization: str, livemode: bool = False, admin_key: str = "", tenant_id: str = ""
+    ) -> Principal:
         """Return the caller.
 
-        `livemode` is what a user asks for; keys and internal tokens carry their own mode.
+        `livemode` is what a user or staff asks for; keys and internal tokens carry their own mode.
+        `tenant_id` is whom staff acts for.
 
         Raises: CredentialMissing, CredentialInvalid.
         """
+        if admin_key:
+            return self._staff(admin_key, tenant_id, livemode)
         scheme, _, credential = authorization.partition(" ")
         credential = credential.strip()
         if not credential or scheme.lower() != "bearer":
@@ -228,10 +249,16 @@ class Authenticator:
             return self.tokens.verify(credential)
         return await self._user(credential, str(kid), livemode)
 
-    def staff(self, admin_key: str) -> bool:
-        """True when the staff key matches, in constant time."""
-        expected = self._admin_key.encode()
-        return len(expected) >= 32 and hmac.compare_digest(expected, admin_key.encode())
+    def _staff(self, admin_key: str, tenant_id: str, livemode: bool) -> Principal:
+        """Return staff by its key; every key is compared, each in constant time."""
+        given = admin_key.encode()
+        matches = [hmac.compare_digest(key, given) for key in self._admin_keys]
+        if not any(matches):
+            raise CredentialInvalid("the staff key is not valid")
+        subject = f"staff:key:{hashlib.sha256(given).hexdigest()[:12]}"
+        return Principal(
+            subject, tenant_id, livemode, frozenset({"*"}), unlimited=True, staff="platform"
+        )
 
     def forget(self, key: str | None = None) -> None:
         """Drop one remembered key, or all."""

@@ -79,6 +79,14 @@ class Call:
             await self._look_up(tx)
             yield tx
 
+    async def begin(self) -> None:
+        """Look whether the request was answered before, where the use case reads nothing itself.
+
+        Raises: Replay when it was; TenantRequired.
+        """
+        async with self.reading():
+            return
+
     async def last(self) -> Transaction:
         """Open the transaction that ends with the call; no peer is asked after it.
 

@@ -153,6 +153,20 @@ class InternalOnly(BillplaneError):
     reason = "INTERNAL_ONLY"
 
 
+class StaffOnly(BillplaneError):
+    """Only people of the operating company may call this."""
+
+    kind = Kind.PERMISSION_DENIED
+    reason = "STAFF_ONLY"
+
+
+class TenantRequired(BillplaneError):
+    """Staff did not say for which tenant it acts."""
+
+    kind = Kind.INVALID_ARGUMENT
+    reason = "TENANT_REQUIRED"
+
+
 class CursorInvalid(BillplaneError):
     """The page cursor is not one of ours."""
 

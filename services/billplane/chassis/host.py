@@ -16,7 +16,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 from redis.asyncio import Redis
 
-from billplane.chassis import logging, tracing
+from billplane.chassis import logging, operations, tracing
 from billplane.chassis.app import ServiceApp
 from billplane.chassis.auth import Authenticator, InternalTokens, internal_seed
 from billplane.chassis.channels import MESSAGE_BYTES_MAX, Channels
@@ -176,7 +176,8 @@ class Platform:
                 ("grpc.max_connection_age_ms", 300_000),
             ]
         )
-        names = [health.SERVICE_NAME, reflection.SERVICE_NAME]
+        server.add_generic_rpc_handlers((operations.handler(self.runtimes),))
+        names = [health.SERVICE_NAME, reflection.SERVICE_NAME, operations.rpc.full_name]
         for runtime in self.runtimes.values():
             for servicer in runtime.app.rpc:
                 server.add_generic_rpc_handlers((servicer.handler(runtime),))

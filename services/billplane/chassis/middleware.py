@@ -129,16 +129,23 @@ class Middleware:
 
     async def _principal(self, path: str, headers: dict[bytes, bytes]) -> Principal | None:
         runtime = self._runtime
-        authorization = headers.get(b"authorization", b"").decode("latin-1")
         try:
-            return await runtime.authenticator.authenticate(
-                authorization, headers.get(b"billplane-livemode", b"") == b"true"
-            )
+            return await runtime.authenticator.authenticate(*credentials_of(headers))
         except BillplaneError:
             route = match(runtime.app.routes, path)
             if route is not None and route.public:
                 return None
             raise
+
+
+def credentials_of(headers: dict[bytes, bytes]) -> tuple[str, bool, str, str]:
+    """Return what tells who calls, as `authenticate` takes it."""
+    return (
+        headers.get(b"authorization", b"").decode("latin-1"),
+        headers.get(b"billplane-livemode") == b"true",
+        headers.get(b"x-admin-key", b"").decode("latin-1"),
+        headers.get(b"billplane-tenant", b"").decode("latin-1"),
+    )
 
 
 def request_id_of(headers: dict[bytes, bytes]) -> str:

@@ -30,6 +30,7 @@ _log = logging.get("rpc")
 
 __all__ = ["Call", "Rpc", "from_timestamp", "to_timestamp"]
 
+Choose = Callable[[Any], "Runtime"]
 Method = TypeVar("Method", bound=Callable[..., Awaitable[Message]])
 
 
@@ -74,8 +75,8 @@ class Rpc:
         """List methods of the proto that nothing implements."""
         return sorted(set(self.descriptor.methods_by_name) - set(self._entries))
 
-    def handler(self, runtime: "Runtime") -> grpc.GenericRpcHandler:
-        """Make the handler of a server.
+    def handler(self, runtime: "Runtime", choose: "Choose | None" = None) -> grpc.GenericRpcHandler:
+        """Make the handler of a server; `choose` tells whose transactions a request needs.
 
         Raises: ValueError when a method is missing.
         """
@@ -86,13 +87,15 @@ class Rpc:
             method = self.descriptor.methods_by_name[name]
             # The bytes are read once the caller is known, so that bad ones get an answer of ours.
             handlers[name] = grpc.unary_unary_rpc_method_handler(
-                _serve(runtime, f"{self.full_name}/{name}", entry, method),
+                _serve(runtime, f"{self.full_name}/{name}", entry, method, choose),
                 response_serializer=lambda response: response.SerializeToString(),
             )
         return grpc.method_handlers_generic_handler(self.full_name, handlers)
 
 
-def _serve(runtime: "Runtime", name: str, entry: _Entry, method: MethodDescriptor) -> Any:
+def _serve(
+    runtime: "Runtime", name: str, entry: _Entry, method: MethodDescriptor, choose: "Choose | None"
+) -> Any:
     classes = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
 
     async def serve(raw: bytes, context: Any) -> Message:
@@ -103,7 +106,7 @@ def _serve(runtime: "Runtime", name: str, entry: _Entry, method: MethodDescripto
         code = "OK"
         try:
             with bound_contextvars(service=runtime.name, request_id=call_id):
-                return await _answer(runtime, name, entry, raw, headers, call_id, classes)
+                return await _answer(runtime, name, entry, raw, headers, call_id, classes, choose)
         except BillplaneError as error:
             code = error.kind.grpc_code.name
             await context.abort_with_status(rpc_status.to_status(status_of(error)))
@@ -135,12 +138,18 @@ async def _answer(
     headers: dict[str, Any],
     call_id: str,
     classes: tuple[type[Message], type[Message]],
+    choose: "Choose | None",
 ) -> Message:
     request_class, response_class = classes
     principal = await runtime.authenticator.authenticate(
-        str(headers.get("authorization", "")), headers.get("billplane-livemode") == "true"
+        str(headers.get("authorization", "")),
+        headers.get("billplane-livemode") == "true",
+        str(headers.get("x-admin-key", "")),
+        str(headers.get("billplane-tenant", "")),
     )
     request = _parsed(request_class, raw)
+    if choose is not None:
+        runtime = choose(request)
     if entry.mode == "read":
         async with runtime.database.read(runtime, principal, call_id) as reading:
             return await entry.function(reading, request)

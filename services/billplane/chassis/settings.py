@@ -76,7 +76,7 @@ class Settings(BaseModel):
     internal_seed: str = Field(default="", repr=False)
     """Hex seed of the internal signing key, for processes that must not hold `jwt_secret`."""
     admin_key: str = Field(default="", repr=False)
-    """Staff key, at least 32 bytes; empty = off."""
+    """Staff key, at least 32 bytes; during rotation two with a comma between; empty = off."""
     log_level: str = "INFO"
     """DEBUG, INFO, WARNING or ERROR."""
     log_format: str = "json"

@@ -18,6 +18,7 @@ from billplane.chassis.middleware import (
     Answer,
     Limited,
     check_length,
+    credentials_of,
     internal_error,
     is_open,
     request_id_of,
@@ -43,6 +44,7 @@ EVENTS_HEADER = b"x-billplane-events"
 _HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "host"}
 )
+_REPLACED = frozenset({b"authorization", b"x-admin-key", b"billplane-tenant", b"x-request-id"})
 _EXPOSED = (
     b"location, retry-after, x-request-id, ratelimit-limit, ratelimit-remaining, ratelimit-reset"
 )
@@ -106,13 +108,12 @@ class Edge:
                 await send_refused(scope, answer, internal_error())
 
     async def _principal(self, route: Route, headers: dict[bytes, bytes]) -> Principal | None:
-        authorization = headers.get(b"authorization", b"").decode("latin-1")
+        credentials = credentials_of(headers)
+        authorization = credentials[0]
         if route.public and not authorization:
             return None
         try:
-            return await self._runtime.authenticator.authenticate(
-                authorization, headers.get(b"billplane-livemode", b"") == b"true"
-            )
+            return await self._runtime.authenticator.authenticate(*credentials)
         except BillplaneError as error:
             if route.public:
                 return None
@@ -181,9 +182,7 @@ class Edge:
             scope["billplane.principal"] = principal
             await app(scope, receive, send)
             return
-        headers = [
-            item for item in scope["headers"] if item[0] not in (b"authorization", b"x-request-id")
-        ]
+        headers = [item for item in scope["headers"] if item[0] not in _REPLACED]
         if principal is not None:
             token = self._runtime.tokens.mint(principal)
             headers.append((b"authorization", b"Bearer " + token.encode()))

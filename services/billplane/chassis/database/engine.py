@@ -13,7 +13,7 @@ from billplane.chassis import ids
 from billplane.chassis.auth import Principal
 from billplane.chassis.clock import Clock
 from billplane.chassis.database.transaction import ReadTransaction, Transaction
-from billplane.chassis.errors import StoreUnavailable
+from billplane.chassis.errors import StoreUnavailable, TenantRequired
 
 if TYPE_CHECKING:
     from billplane.chassis.runtime import Runtime
@@ -117,6 +117,8 @@ class Database:
     async def _open(
         self, role: str, principal: Principal | None, read_only: bool = False
     ) -> AsyncIterator[AsyncSession]:
+        if principal is not None and not principal.tenant_id:
+            raise TenantRequired("name the tenant that you act for as `Billplane-Tenant`")
         async with AsyncSession(self.engine, expire_on_commit=False) as session:
             with translated_errors():
                 connection = await session.connection()

@@ -57,6 +57,10 @@ class ReadTransaction:
         """Raise InternalOnly unless a service or the operator calls."""
         self.principal.require_internal()
 
+    def require_staff(self) -> None:
+        """Raise StaffOnly unless somebody of the operating company calls."""
+        self.principal.require_staff()
+
     def channel(self, service: str) -> grpc.aio.Channel:
         """Return the channel to a peer; pass it to the peer's stub."""
         return self.runtime.channels.get(service)

@@ -3,6 +3,7 @@
 from typing import Final
 
 from billplane.chassis.events import MessageType, fact
+from billplane.protos.admin.v1 import events_pb2 as admin
 from billplane.protos.billing_core.v1 import events_pb2 as billing_core
 from billplane.protos.discount.v1 import events_pb2 as discount
 from billplane.protos.exchange_rate.v1 import events_pb2 as exchange_rate
@@ -15,6 +16,7 @@ from billplane.protos.subscription.v1 import events_pb2 as subscription
 from billplane.protos.tax.v1 import events_pb2 as tax
 
 FACTS: Final[tuple[MessageType, ...]] = (
+    fact(admin.StaffActed, "staff"),
     fact(billing_core.BalanceLow, "wallet"),
     fact(billing_core.ReservationExpired, "reservation"),
     fact(discount.DiscountApplied, "discount_application"),
