@@ -18,6 +18,7 @@ BODIES = {
     ("patch", "/v1/meters/{meter}"): {"spec": {"displayName": "taken over"}},
     ("patch", "/v1/plans/{plan}"): {"spec": {"displayName": "taken over"}},
     ("patch", "/v1/utility_providers/{provider}"): {"spec": {"displayName": "taken over"}},
+    ("patch", "/v1/wallets/{wallet_id}"): {"metadata": {"taken": "over"}},
     ("post", "/v1/wallets/{wallet_id}:adjust"): {"amount_minor": 1, "reason": "taken over"},
     ("post", "/v1/wallets/{wallet_id}:charge"): {"amount_minor": 1},
     ("post", "/v1/wallets/{wallet_id}:grant"): {"amount_minor": 1, "kind": "promotional"},
