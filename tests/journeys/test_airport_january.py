@@ -12,6 +12,7 @@ from billplane.chassis.rpc import to_timestamp
 from billplane.protos.exchange_rate.v1 import exchange_rate_pb2 as fx
 from billplane.protos.exchange_rate.v1 import exchange_rate_pb2_grpc as fx_grpc
 
+from tests.chassis.waiting import eventually
 from tests.fixtures.airport import EXAMPLE
 from tests.journeys.test_metered_usage_becomes_an_invoice import billed
 
@@ -126,3 +127,27 @@ async def test_sixteen_invoices_equal_the_independent_computation(january, airpo
 async def test_numbers_have_no_gap(january):
     numbers = sorted(invoice["number"] for invoice in january.values())
     assert numbers == [f"TEST-2013-{number:06d}" for number in range(1, 17)]
+
+
+async def test_revenue_and_tax_in_the_books_equal_the_invoices(january, platform):
+    wanted = {}
+    for invoice in january.values():
+        currency = invoice["currency_code"]
+        amounts = {
+            f"revenue:{currency}": invoice["net_minor"],
+            f"receivables:{currency}": invoice["total_minor"],
+        }
+        for tax in invoice["taxes"]:
+            name = f"tax_payable:{tax['jurisdiction']}:{currency}"
+            amounts[name] = amounts.get(name, 0) + tax["tax_minor"]
+        for name, amount in amounts.items():
+            wanted[name] = wanted.get(name, 0) + amount
+    headers = platform.headers(TENANT)
+
+    async def books():
+        page = await platform.request("GET", "/v1/ledger/accounts?limit=200", headers=headers)
+        found = {account["external_id"]: account["balance_minor"] for account in page["data"]}
+        return {name: found.get(name, 0) for name in wanted} == wanted or None
+
+    assert sum(amount for name, amount in wanted.items() if name.startswith("revenue:")) > 0
+    await eventually(books)
