@@ -16,6 +16,7 @@ SERVICES = (
     "ledger",
     "listener",
     "metering",
+    "notification",
     "pricing",
     "subscription",
     "tax",

@@ -80,6 +80,7 @@ class Estate:
         await self._usage()
         await self._documents(made["id"])
         await self._books()
+        await self._listeners()
         await self._wallet()
         await self._happened()
         return self
@@ -161,6 +162,37 @@ class Estate:
         made = await self.make("/v1/ledger/transactions", hold)
         self.ids |= {"transaction_id": sale["id"], "hold_id": made["id"]}
 
+    async def _listeners(self) -> None:
+        """Let something be told to a program, and something to a person."""
+        hook = {"url": "https://127.0.0.1:9/hook", "enabled_events": ["customer.updated"]}
+        made = await self.make("/v1/webhook_endpoints", hook | {"description": self.mark}, 200)
+        self.ids["webhook_endpoint_id"] = made["id"]
+        wording = {"subject": self.mark, "text": "{{ url }}"}
+        await self.send("PUT", "/v1/notification_templates/alert/fr", wording, expect=200)
+        await self.send("PATCH", "/v1/customers/ada", {"name": self.mark}, expect=200)
+        deliveries: list[Any] = []
+        async with asyncio.timeout(30):
+            while not deliveries:
+                await asyncio.sleep(0.05)
+                page = await self.send("GET", "/v1/webhook_deliveries", expect=200)
+                deliveries = page["data"]
+        # What waits for its next attempt would change while others are looked at.
+        off = {"disabled": True}
+        await self.make(f"/v1/webhook_endpoints/{made['id']}", off, 200)
+        self.ids |= {"delivery_id": deliveries[0]["id"], "event_id": deliveries[0]["event_id"]}
+        message = f"msg_{self.tenant}_{self.livemode}"
+        connection = await asyncpg.connect(self.platform.stores.admin_url)
+        await connection.execute(
+            "INSERT INTO notification.messages VALUES ($1, $2, $3, 'email', 'ada@example.com',"
+            " 'alert', 'fr', '{}', $2, $4, 'failed', $4, 1, now(), NULL, now(), NULL)",
+            self.tenant,
+            message,
+            self.livemode,
+            self.mark,
+        )
+        await connection.close()
+        self.ids["notification_id"] = message
+
     async def _wallet(self) -> None:
         """Fill a wallet, take from it and set some of it aside."""
         body = {"customer_id": "ada", "currency_code": "EUR", "metadata": {"of": self.mark}}
@@ -211,10 +243,11 @@ class Estate:
 
 
 # Who a subject of usage is (usage_subjects) is found out in the background, where facts reach the
-# audit log as well.
+# audit log and become events as well.
 PASSING = (
     *("outbox", "inbox", "aggregate_versions", "idempotency", "alembic_version"),
     *("usage_subjects", "audit_entries", "audit_heads"),
+    *("events", "event_heads", "object_versions"),
 )
 
 

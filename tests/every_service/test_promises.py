@@ -47,8 +47,11 @@ async def test_every_route_wants_a_credential(service, platform):
         async with platform.http.request(method, platform.url(path)) as answer:
             assert answer.status == 401, f"{method} {path}"
             problem = await answer.json(content_type=None)
+            # In Stripe's dialect the request's id is in a header alone.
+            problem = problem.get("error", problem) | {"stripe": "error" in problem}
             assert problem["reason"] in ("CREDENTIAL_MISSING", "DEMO_DISABLED")
-            assert answer.headers["X-Request-Id"] == problem["request_id"]
+            id_ = answer.headers["Request-Id"] if problem["stripe"] else problem["request_id"]
+            assert answer.headers["X-Request-Id"] == id_
         bad = {"Authorization": "Bearer sk_test_0000000000_nonsense"}
         async with platform.http.request(method, platform.url(path), headers=bad) as answer:
             assert answer.status == 401, f"{method} {path}"
@@ -210,7 +213,8 @@ def test_every_setting_says_what_it_does(service):
 
 def test_it_publishes_only_what_its_protos_hold(service):
     for message in catalog.load(service).messages:
-        assert message.service == service
+        # A task bears the name of who works on it.
+        assert message.kind == "task" or message.service == service
         assert message.kind == "task" or message.wire_type.count(".") == 1
 
 

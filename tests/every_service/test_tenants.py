@@ -19,6 +19,9 @@ BODIES = {
     ("patch", "/v1/plans/{plan}"): {"spec": {"displayName": "taken over"}},
     ("patch", "/v1/utility_providers/{provider}"): {"spec": {"displayName": "taken over"}},
     ("patch", "/v1/wallets/{wallet_id}"): {"metadata": {"taken": "over"}},
+    ("post", "/v1/events/{event_id}/retry"): {"webhook_endpoint": "we_x"},
+    ("post", "/v1/webhook_endpoints/{webhook_endpoint_id}"): {"description": "taken over"},
+    ("post", "/v1/webhook_endpoints/{webhook_endpoint_id}/rotate_secret"): {},
     ("post", "/v1/wallets/{wallet_id}:adjust"): {"amount_minor": 1, "reason": "taken over"},
     ("post", "/v1/wallets/{wallet_id}:charge"): {"amount_minor": 1},
     ("post", "/v1/wallets/{wallet_id}:grant"): {"amount_minor": 1, "kind": "promotional"},
@@ -26,8 +29,13 @@ BODIES = {
     ("post", "/v1/wallets/{wallet_id}:top_up"): {"amount_minor": 1, "manual_reason": "taken"},
     ("post", "/v1/test_clocks/{clock_id}:advance"): {"to": "2026-06-01T00:00:00Z"},
 }
-# Paths whose parameters name no row: a currency pair, and a customer that usage may name freely.
-FREE = ("/v1/exchange_rates/{base}/{quote}", "/api/v1/billing/{customer_id}")
+# Paths whose parameters name no row: a currency pair, a customer that usage may name freely, and
+# a wording that each tenant has under the same name.
+FREE = (
+    "/v1/exchange_rates/{base}/{quote}",
+    "/api/v1/billing/{customer_id}",
+    "/v1/notification_templates/{template}/{locale}",
+)
 # A tenant's two modes share these, as they share the tenant's settings.
 SHARED = ("meter", "plan", "feed", "rule_id", "key_id", "provider")
 # Fields of requests that may name a row.
@@ -42,6 +50,7 @@ INTERNAL = {
     "ledger": set(),
     "listener": set(),
     "metering": {"ApplyMeter", "RemoveMeter", "ListApplied"},
+    "notification": set(),
     "pricing": {"ApplyPlan", "RemovePlan", "ListApplied"},
     "subscription": set(),
     "tax": set(),
@@ -149,6 +158,10 @@ async def test_lists_hold_what_is_the_callers_and_nothing_else(platform, owner, 
         "/v1/wallets": {"wallet_id"},
         "/v1/ledger/accounts": {"account_id"},
         "/ledger/transactions": {"transaction_id", "hold_id"},
+        "/v1/events": {"event_id"},
+        "/v1/webhook_endpoints": {"webhook_endpoint_id"},
+        "/v1/webhook_deliveries": {"delivery_id"},
+        "/v1/notifications": {"notification_id"},
     }
     for path, names in owned.items():
         for caller in estates:

@@ -166,9 +166,9 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         json: Any = None,
         data: bytes | None = None,
-        answer_bytes_max: int | None = None,
+        answer_bytes_kept: int | None = None,
     ) -> Fetched:
-        """Send one request and return the whole answer.
+        """Send one request and return the whole answer, or no more of it than is to be kept.
 
         Raises: UrlRefused, FetchFailed.
         """
@@ -188,7 +188,7 @@ class HttpClient:
             async with self._session.request(
                 method, checked, headers=headers, json=json, data=data, allow_redirects=False
             ) as answer:
-                body = await _read(answer, answer_bytes_max or ANSWER_BYTES_MAX)
+                body = await _read(answer, answer_bytes_kept)
                 return Fetched(answer.status, dict(answer.headers), body)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             why = str(error) or type(error).__name__
@@ -200,11 +200,13 @@ class HttpClient:
             await self._session.close()
 
 
-async def _read(answer: aiohttp.ClientResponse, bytes_max: int) -> bytes:
+async def _read(answer: aiohttp.ClientResponse, bytes_kept: int | None) -> bytes:
     chunks, size = [], 0
     async for chunk in answer.content.iter_chunked(65_536):
         size += len(chunk)
-        if size > bytes_max:
-            raise FetchFailed(f"the answer is longer than {bytes_max} bytes")
         chunks.append(chunk)
+        if bytes_kept is not None and size >= bytes_kept:
+            return b"".join(chunks)[:bytes_kept]
+        if size > ANSWER_BYTES_MAX:
+            raise FetchFailed(f"the answer is longer than {ANSWER_BYTES_MAX} bytes")
     return b"".join(chunks)

@@ -1,0 +1,1 @@
+"""Ways to people: mail servers and SMS services."""
