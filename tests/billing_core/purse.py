@@ -18,9 +18,7 @@ class Purse:
     async def send(self, method, path, body=None, *, expect=200, key=None):
         """Send a request."""
         headers = {**self.headers, **({"Idempotency-Key": key} if key else {})}
-        return await self.platform.request(
-            method, path, json=body, headers=headers, expect=expect
-        )
+        return await self.platform.request(method, path, json=body, headers=headers, expect=expect)
 
     async def open(self, currency="EUR", **fields):
         """Open a wallet; the requests below are of the last one opened."""

@@ -1,7 +1,5 @@
 """REST of billing_core."""
 
-import pytest
-
 from tests.billing_core.purse import Purse
 
 

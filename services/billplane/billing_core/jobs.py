@@ -93,3 +93,6 @@ async def _each(
             _log.warning("work_waits", finder=finder, id=row.id, reason=error.reason)
             if error.kind in (Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED):
                 return
+        except Exception:
+            # One row that cannot be worked on does not keep the others waiting.
+            _log.exception("work_failed", finder=finder, id=row.id)

@@ -93,7 +93,6 @@ async def open_account(
     Idempotent by: the name.
     """
     request = ledger_pb2.CreateAccountRequest(
-        request_id=name,
         name=title,
         type=ledger_pb2.ACCOUNT_TYPE_LIABILITY,
         currency_code=currency_code,

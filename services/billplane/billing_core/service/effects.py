@@ -113,12 +113,12 @@ async def _move_on(
         freed = reservation.remaining_minor
         held.wallet.reserved_minor -= freed
         reservation.remaining_minor = 0
-    if operation.kind == domain.RUN_OUT:
-        await books.publish_run_out(tx, held, reservation, freed)
     if not reservation.remaining_minor:
         ends = {domain.COMMIT: "committed", domain.RELEASE: "released"}
         reservation.state = ends.get(operation.kind, "expired")
         reservation.closed_at = tx.now
+    if operation.kind == domain.RUN_OUT:
+        await books.publish_run_out(tx, held, reservation, freed)
     return {"reservation": books.tell_reservation(reservation), "released_minor": freed}
 
 
