@@ -91,10 +91,10 @@ spec:
           ports:
             - {name: rest, containerPort: 8080}
             - {name: grpc, containerPort: 50051}
-            {{- range $ports.rest }}
+            {{- range uniq $ports.rest }}
             - {name: rest-{{ . }}, containerPort: {{ . }}}
             {{- end }}
-            {{- range $ports.grpc }}
+            {{- range uniq $ports.grpc }}
             - {name: grpc-{{ . }}, containerPort: {{ . }}}
             {{- end }}
           startupProbe:
