@@ -17,6 +17,7 @@ SERVICES = (
     "listener",
     "metering",
     "notification",
+    "payment",
     "pricing",
     "subscription",
     "tax",

@@ -27,6 +27,7 @@ DOORS = {
     "ledger": ("/v1/ledger/accounts", "ListAccounts"),
     "metering": ("/v1/meters", "ListMeters"),
     "notification": ("/v1/webhook_endpoints", "ListEvents"),
+    "payment": ("/v1/payment_intents", "GetPaymentIntent"),
     "pricing": ("/v1/plans", "ListPlans"),
     "subscription": ("/v1/customers", "ListCustomers"),
     "tax": ("/v1/tax_rules", "ListTaxRules"),
@@ -215,8 +216,9 @@ async def test_a_key_without_the_scope_gets_nowhere(service, platform, people):
     key = (await people.key(scopes=["nothing:read"]))["key"]
     headers = {"Authorization": f"Bearer {key}"}
     document = platform.platform.runtimes[service].openapi
+    public = [route for route in catalog.load(service).routes if route.public]
     for template, operations in document["paths"].items():
-        if template in OPEN or template.startswith("/.well-known"):
+        if template in OPEN or any(route.matches(template) for route in public):
             continue
         path = re.sub(r"\{[^}]+\}", "EUR", template)
         if template == "/v1/usage":

@@ -51,6 +51,7 @@ INTERNAL = {
     "listener": set(),
     "metering": {"ApplyMeter", "RemoveMeter", "ListApplied"},
     "notification": set(),
+    "payment": {"ReceiveProcessorEvent"},
     "pricing": {"ApplyPlan", "RemovePlan", "ListApplied"},
     "subscription": set(),
     "tax": set(),

@@ -103,6 +103,16 @@ class Call:
         self._last = tx
         return tx
 
+    @property
+    def ending(self) -> Transaction:
+        """The last transaction, once it is open.
+
+        Raises: RuntimeError before.
+        """
+        if self._last is None:
+            raise RuntimeError("the last transaction of the call is not open yet")
+        return self._last
+
     async def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
         """Store the answer in the last transaction, when there is one and a key."""
         if self._last is not None and self.key:

@@ -157,13 +157,14 @@ async def grant_credit(
 async def adjust_balance(
     call: Call, target: Target, *, amount_minor: int, reason: str, reference: str
 ) -> Done:
-    """Correct a balance by hand, up or down to the overdraft.
+    """Correct a balance by hand, up or down to the overdraft; for staff.
 
-    Raises: InsufficientBalance, WalletNotFound, CurrencyMismatch, ScopeMissing.
+    Raises: InsufficientBalance, WalletNotFound, CurrencyMismatch, StaffOnly, ScopeMissing.
     Idempotent by: the request id.
     """
-    call.principal.require("wallets:adjust")
+    call.principal.require("wallets:write")
     found = await wallets.find(call, target)
+    call.principal.require_staff()
 
     async def decide(tx: Transaction, held: Held) -> OperationRow:
         if amount_minor > 0:

@@ -1,0 +1,1 @@
+"""Who moves money: processors behind one port."""
