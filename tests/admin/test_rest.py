@@ -23,6 +23,7 @@ async def attended(make_stores, run_platform):
     async with run_platform(
         await make_stores(),
         BILLPLANE_ADMIN_KEY=KEY,
+        BILLPLANE_PAYMENT_STRIPE_API_KEY="sk_test_of_a_test",
         BILLPLANE_PAYMENT_STRIPE_WEBHOOK_SECRET=WEBHOOK_SECRET,
     ) as found:
         yield found
@@ -176,4 +177,4 @@ async def test_stripes_webhook_is_taken_in_where_its_signature_is_right(attended
     old = signed(body, at=int(time.time()) - 301)
     for wrong in ("", "t=1,v1=0", old, signed(body, secret="whsec_other"), signed(body + b" ")):
         status, problem = await send(attended, body, wrong)
-        assert status == 400, problem
+        assert (status, problem["reason"]) == (422, "PROCESSOR_SIGNATURE_INVALID")

@@ -55,7 +55,7 @@ REFUSED = [
     ({"gateway": {"ingress": {"enabled": True}}}, "gateway.ingress.host: name the host"),
     (
         {"topology": "compact", "compact": {"groups": [{"name": "all", "services": ["tax"]}]}},
-        "compact.groups: no group hosts billing_core",
+        "compact.groups: no group hosts admin",
     ),
     (
         {"topology": "compact", "compact": {"groups": [{"name": "a", "services": ["taxes"]}]}},
