@@ -5,6 +5,8 @@ import asyncio
 import asyncpg
 import pytest
 
+from tests.chassis.waiting import eventually
+
 
 async def test_more_than_is_there_is_refused_with_what_is_there(purse):
     await purse.top_up(100)
@@ -71,7 +73,7 @@ async def test_an_ended_credit_is_taken_away_but_for_what_is_reserved(purse, pla
     assert refused["metadata"]["available_minor"] == 50
     await purse.close(held["id"], "commit", amount_minor=20, final=True)
     assert await purse.balance() == (50, 0, 50)
-    await _until(lambda: _quiet(platform, purse.id))
+    await eventually(lambda: _quiet(platform, purse.id))
     assert await purse.books() == (50, 0)
     assert await purse.account("promotions:EUR") == 20
 
@@ -85,7 +87,7 @@ async def test_a_reservation_that_runs_out_frees_what_it_held(purse, platform):
         refused = await purse.close(held["id"], verb, expect=409)
         assert refused["reason"] == "RESERVATION_EXPIRED"
     found = f"/v1/reservations/{held['id']}"
-    await _until(lambda: _is(purse, found, "expired"))
+    await eventually(lambda: _is(purse, found, "expired"))
     assert await purse.balance() == (70, 0, 70)
     assert await purse.books() == (70, 0)
     for verb in ("commit", "release"):
@@ -182,9 +184,3 @@ async def _quiet(platform, wallet_id):
 
 async def _is(purse, path, state):
     return (await purse.send("GET", path))["state"] == state
-
-
-async def _until(true):
-    async with asyncio.timeout(15):
-        while not await true():  # noqa: ASYNC110 - rows tell nobody that they changed
-            await asyncio.sleep(0.05)

@@ -43,7 +43,7 @@ app = ServiceApp(
         refunds_add_up,
         wallets_equal_their_accounts,
     ],
-    depends_on=["exchange_rate", "ledger", "pricing", "subscription"],
+    depends_on=["exchange_rate", "ledger", "payment", "pricing", "subscription"],
     kept_grpc_ports=[50052],
     start=start,
     finders=[

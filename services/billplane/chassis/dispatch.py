@@ -29,6 +29,10 @@ class Dispatch:
         if not own and self._front is not None:
             await self._front(scope, receive, send)
             return
+        if scope["type"] == "websocket":
+            # Before a connection was accepted, a close refuses it.
+            await send({"type": "websocket.close", "code": 1000})
+            return
         path, headers = scope["path"], dict(scope["headers"])
         if is_open(path):
             name = own

@@ -1,6 +1,7 @@
 """The wiring of the gateway."""
 
-from billplane.chassis.app import ServiceApp
+from billplane.chassis.app import Route, ServiceApp
+from billplane.gateway import stream
 from billplane.gateway.edge import Edge, open_edge
 from billplane.gateway.settings import GatewaySettings
 
@@ -11,5 +12,6 @@ app = ServiceApp(
     settings=GatewaySettings,
     front=Edge,
     start=open_edge,
-    depends_on=["identity"],
+    routes=[Route(stream.PATH)],
+    depends_on=["identity", "notification"],
 )

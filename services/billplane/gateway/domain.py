@@ -1,7 +1,9 @@
-"""Rate limits: how many calls are left, as a pure rule."""
+"""Rules of the gateway: how many calls are left, and one document made of many."""
 
+import json
 import math
 from dataclasses import dataclass
+from typing import Any
 
 LEASE_SECONDS = 1.0
 
@@ -64,3 +66,29 @@ class Bucket:
         granted = max(0, min(wanted, room))
         self.full_at = full_at + granted * limit.interval
         return Lease(granted, now + LEASE_SECONDS, room - granted, self.full_at - now)
+
+
+def merged(documents: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Merge the OpenAPI documents of services; schemas get their service's name in front."""
+    paths: dict[str, Any] = {}
+    schemas: dict[str, Any] = {}
+    for service, document in sorted(documents.items()):
+        text = json.dumps(document)
+        own = document.get("components", {}).get("schemas", {})
+        for name in own:
+            text = text.replace(
+                f'"#/components/schemas/{name}"', f'"#/components/schemas/{service}.{name}"'
+            )
+        renamed = json.loads(text)
+        paths.update(renamed.get("paths", {}))
+        for name, schema in renamed.get("components", {}).get("schemas", {}).items():
+            schemas[f"{service}.{name}"] = schema
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Billplane", "version": "v1", "description": "Every service."},
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    }

@@ -29,7 +29,7 @@ from billplane.chassis.routing import RoutingTable, prepare_refusal
 from billplane.chassis.runtime import Runtime
 from billplane.gateway import peers
 from billplane.gateway.cache import Limiter
-from billplane.gateway.domain import Lease, Limit
+from billplane.gateway.domain import Lease, Limit, merged
 from billplane.gateway.errors import (
     DemoDisabled,
     RouteNotFound,
@@ -37,6 +37,7 @@ from billplane.gateway.errors import (
     UpstreamUnavailable,
 )
 from billplane.gateway.settings import GatewaySettings
+from billplane.gateway.stream import PATH, Refusing, Streams
 
 _log = logging.get("gateway")
 
@@ -60,6 +61,7 @@ class Edge:
         self._runtime = runtime
         self._settings = settings
         self._limiter = Limiter(runtime.redis)
+        self._streams = Streams(runtime)
         self._routes = RoutingTable(load_routes())
         self._limits = {
             "read": Limit("reads", settings.reads_per_second, settings.reads_per_second * 10),
@@ -79,6 +81,8 @@ class Edge:
         """Answer one request."""
         headers: dict[bytes, bytes] = dict(scope["headers"])
         request_id = request_id_of(headers)
+        if scope["type"] == "websocket":
+            scope["method"], send = "GET", Refusing(send)
         answer = _Door(self, send, request_id, headers)
         scope["billplane.request_id"] = request_id
         scope["billplane.headers"] = headers
@@ -91,13 +95,16 @@ class Edge:
                 return
             prepare_refusal(scope, None)
             found = self._routes.find(path, headers)
-            if found is None:
+            if found is None or (scope["type"] == "websocket" and path != PATH):
                 raise RouteNotFound(f"no service answers {path}; /docs lists what there is")
             route, service = found
             prepare_refusal(scope, route)
             check_length(headers, self._settings.body_limit_bytes)
             principal = await self._principal(route, headers)
             await self._limit(answer, scope, route, principal)
+            if service == self._runtime.name and principal is not None:
+                await self._streams.serve(scope, receive, answer, principal, headers)
+                return
             await self._forward(scope, receive, answer, service, principal, request_id)
         except BillplaneError as error:
             if not answer.status:
@@ -278,6 +285,7 @@ class Edge:
 
     async def close(self) -> None:
         """Close connections to other processes."""
+        await self._streams.close()
         self._preparing.cancel()
         if self._http is not None:
             await self._http.close()
@@ -356,32 +364,6 @@ def load_routes() -> list[tuple[Route, str]]:
         )
         for row in json.loads(text)
     ]
-
-
-def merged(documents: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Merge the OpenAPI documents of services; schemas get their service's name in front."""
-    paths: dict[str, Any] = {}
-    schemas: dict[str, Any] = {}
-    for service, document in sorted(documents.items()):
-        text = json.dumps(document)
-        own = document.get("components", {}).get("schemas", {})
-        for name in own:
-            text = text.replace(
-                f'"#/components/schemas/{name}"', f'"#/components/schemas/{service}.{name}"'
-            )
-        renamed = json.loads(text)
-        paths.update(renamed.get("paths", {}))
-        for name, schema in renamed.get("components", {}).get("schemas", {}).items():
-            schemas[f"{service}.{name}"] = schema
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "Billplane", "version": "v1", "description": "Every service."},
-        "paths": paths,
-        "components": {
-            "schemas": schemas,
-            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
-        },
-    }
 
 
 async def open_edge(runtime: Runtime) -> Edge:

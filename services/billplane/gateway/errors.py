@@ -29,3 +29,10 @@ class UpstreamTimeout(BillplaneError):
 
     kind = Kind.DEADLINE_EXCEEDED
     reason = "UPSTREAM_TIMEOUT"
+
+
+class TooManyStreams(BillplaneError):
+    """The mode has as many streams open as it may have."""
+
+    kind = Kind.RESOURCE_EXHAUSTED
+    reason = "TOO_MANY_STREAMS"

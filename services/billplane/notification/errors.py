@@ -10,6 +10,13 @@ class EventNotFound(BillplaneError):
     reason = "EVENT_NOT_FOUND"
 
 
+class CursorExpired(BillplaneError):
+    """Events after the cursor were forgotten, so that going on from it would leave some out."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "CURSOR_EXPIRED"
+
+
 class EndpointNotFound(BillplaneError):
     """No such webhook endpoint."""
 

@@ -18,7 +18,7 @@ from billplane.chassis.events.wakeups import SILENCE_SECONDS, woken
 from billplane.chassis.faults import faultpoint, register
 from billplane.chassis.stripe_dialect import StripePage
 from billplane.notification import domain
-from billplane.notification.errors import EventNotFound
+from billplane.notification.errors import CursorExpired, EventNotFound
 from billplane.notification.models import EventRow
 from billplane.notification.repository import deliveries, endpoints, events
 from billplane.notification.service.facts import BY_WIRE_TYPE, Said
@@ -177,7 +177,7 @@ async def follow(
 
     With nothing there it waits for the first one, as long as asked.
     Shape: at most 200 events; the cursor also passes over events of other types.
-    Raises: ScopeMissing, EventNotFound, Invalid.
+    Raises: ScopeMissing, EventNotFound, CursorExpired, Invalid.
     """
     call.principal.require(SCOPE)
     limit = min(page_size, PAGE_MAX) if page_size > 0 else PAGE_MAX
@@ -190,6 +190,11 @@ async def follow(
             return [], await events.newest_number(tx)
         if after_event_id:
             after = (await get_event(tx, after_event_id)).sequence
+        elif after and after < (oldest := await events.oldest_number(tx)) - 1:
+            raise CursorExpired(
+                f"events up to {oldest - 1} are no longer kept: go on from 0 or {oldest - 1}",
+                metadata={"oldest": oldest},
+            )
         topic = topic_of(tx)
     async with state.wakeups.waiting(topic) as event:
         while True:

@@ -89,6 +89,12 @@ async def create_intent(call: Call, new: NewIntent) -> Done | PaymentIntentRow:
         if begun is None:
             row = await _add(tx, call, new, currency, customer_id)
             method = await _use(tx, row, chosen)
+            if method is None and new.top_up_wallet_id:
+                # A wallet is filled by what the customer's invoices are collected by.
+                method = await repository.method_to_collect_by(tx, customer_id)
+                if method is not None:
+                    _step(row, "attach")
+                    row.payment_method_id = method.id
             # As its readers see it first: nothing has been tried.
             await facts.tell_intent(tx, "created", row)
             begun = await _begin(tx, call, row, method, new.confirmation)
