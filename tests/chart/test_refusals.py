@@ -46,7 +46,7 @@ REFUSED = [
     ({"defaults": {"terminationGracePeriodSeconds": 30}}, "must be above preStopSeconds + 28"),
     (
         {"services": {"identity": {"enabled": False}}},
-        "services.gateway needs identity, which is disabled",
+        "services.admin needs identity, which is disabled",
     ),
     (
         {"gateway": {"httpRoute": {"enabled": True}}},
