@@ -11,7 +11,8 @@ from tests.fixtures.airport import EXAMPLE
 from tests.journeys.test_metered_usage_becomes_an_invoice import billed
 
 TENANT = "ten_collected"
-# Who pays at once, who never can, and who has nothing to pay with.
+# Who pays at once, who never can, and who has nothing to pay with but some credit.
+CREDIT_MINOR = 2_500
 CARDS = {"AA": "pm_card_visa", "UA": "pm_card_chargeCustomerFail", "B6": None}
 
 
@@ -58,6 +59,11 @@ class Airport:
             self.customers[airline] = made["id"]
             if card:
                 await self.stripe(f"/v1/payment_methods/{card}/attach", customer=made["id"])
+            else:
+                wanted = {"customer_id": made["id"], "currency_code": spec["currency"]}
+                wallet = await self.call("POST", "/v1/wallets", wanted, 201)
+                grant = {"amount_minor": CREDIT_MINOR, "kind": "promotional"}
+                await self.call("POST", f"/v1/wallets/{wallet['id']}:grant", grant)
             body = {"customer_id": airline, "plan": plan["metadata"]["name"]}
             await self.call("POST", "/v1/subscriptions", body, 201)
         await self.flies()
@@ -129,6 +135,17 @@ async def test_who_can_pay_has_paid(airport):
     assert history["data"][-1]["note"].startswith("paid by ch_")
 
 
+async def test_credit_settles_what_it_can(airport):
+    async def settled():
+        invoice = await airport.invoice("B6")
+        return invoice if invoice["paid_minor"] else None
+
+    invoice = await eventually(settled, 30)
+    assert invoice["paid_minor"] == CREDIT_MINOR
+    assert invoice["due_minor"] == invoice["total_minor"] - CREDIT_MINOR > 0
+    assert invoice["state"] == "finalized"
+
+
 async def test_who_cannot_pay_is_past_due_and_then_written_off(airport):
     await airport.becomes("AA", "paid")
     invoice = await airport.invoice("UA")
@@ -169,7 +186,8 @@ async def test_the_books_say_the_same(airport):
     taxes = sum(invoice["tax_minor"] for invoice in invoices)
     wanted = {
         f"revenue:{currency}": sum(invoice["net_minor"] for invoice in invoices),
-        f"receivables:{currency}": open_,
+        f"receivables:{currency}": open_ - CREDIT_MINOR,
+        f"promotions:{currency}": CREDIT_MINOR,
         f"bad_debts:{currency}": lost,
         f"refunds:{currency}": 1_000,
     }
