@@ -20,7 +20,11 @@ SERVICE_FILES = {
     "service.py", "repository.py", "cache.py", "peers.py", "providers", "invariants.py",
     "models.py", "domain.py", "errors.py", "settings.py", "migrations", "data", "templates",
 }  # fmt: skip
-OWN_FILES = {"metering": {"ingest.py"}, "gateway": {"edge.py", "stream.py"}, "invoice": {"render.py"}}
+OWN_FILES = {
+    "metering": {"ingest.py"},
+    "gateway": {"edge.py", "stream.py"},
+    "invoice": {"render.py"},
+}
 SHARED = {"protos", "resources", "money", "laptop", "chassis"}
 
 # (what is banned, where, what to use instead)

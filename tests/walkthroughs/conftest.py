@@ -2,7 +2,14 @@
 
 import pytest
 
-from tests.walkthroughs.notes import Notes, apply_quickstart
+from tests.walkthroughs.notes import (
+    API_KEY,
+    LOGIN,
+    REGISTER,
+    Developer,
+    Notes,
+    apply_quickstart,
+)
 
 DEMO_TENANT = "default"
 
@@ -23,3 +30,13 @@ async def laptop(run_platform, make_stores):
 def notes(laptop, tmp_path):
     """Give the shell."""
     return Notes(laptop.port_offset, tmp_path)
+
+
+@pytest.fixture
+async def developer(notes):
+    """Register once a test, under an address of its own."""
+    email = f"dev-{id(notes)}@example.com"
+    await notes.run(REGISTER.replace("dev@example.com", email), expect=201)
+    session = await notes.run(LOGIN.replace("dev@example.com", email), expect=200)
+    made = await notes.run(API_KEY, expect=201, TOKEN=session.json["access_token"])
+    return Developer(notes, made.json["key"], email)

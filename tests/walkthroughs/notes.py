@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,13 @@ from billplane.resources import spec_hash, validate_spec
 QUICKSTART = Path(__file__).parents[2] / "examples" / "quickstart"
 # What the notes leave to the reader's eye: quiet, and the status on the other stream.
 _CURLRC = 'silent\nshow-error\nwrite-out = "%{stderr}%{http_code}"\n'
+
+REGISTER = """curl -X POST localhost:8080/auth/register \
+-d '{"email":"dev@example.com","password":"securepassword"}' -H 'Content-Type: application/json'"""
+LOGIN = REGISTER.replace("/auth/register", "/auth/login")
+API_KEY = """curl -X POST localhost:8080/auth/api_keys -H "Authorization: Bearer $TOKEN" \
+-H 'Content-Type: application/json' -d '{"type":"test","name":"notes"}'"""
+AUTHORIZED = '-H "Authorization: Bearer $KEY"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +48,7 @@ class Notes:
 
     async def run(self, command: str, *, expect: int, **variables: str) -> Answer:
         """Run one command; `$NAME` in it is a shell variable."""
-        for port in (8080, 8001, 8002, 8003, 8081):
+        for port in (8080, 8001, 8002, 8003, 8004, 8081, 8082, 8083):
             command = command.replace(f"localhost:{port}", f"localhost:{port + self._offset}")
         process = await asyncio.create_subprocess_shell(
             command,
@@ -54,6 +62,30 @@ class Notes:
         answer = Answer(int(errors.decode()[-3:]), body)
         assert answer.status == expect, f"{answer.status} {body[:2000]!r}"
         return answer
+
+
+class Developer:
+    """Somebody with a key."""
+
+    def __init__(self, notes, key, email):
+        self._notes = notes
+        self.key = key
+        self.email = email
+
+    async def post(self, path, body, expect=201, method="POST"):
+        """Send JSON."""
+        given = shlex.quote(body if isinstance(body, str) else json.dumps(body))
+        command = f"curl -X {method} 'localhost:8080{path}' {AUTHORIZED} -d {given}"
+        answer = await self.run(f"{command} -H 'Content-Type: application/json'", expect)
+        return answer.json if answer.body else None
+
+    async def get(self, path, expect=200):
+        """Read JSON."""
+        return (await self.run(f"curl 'localhost:8080{path}' {AUTHORIZED}", expect)).json
+
+    async def run(self, command, expect):
+        """Run a command that says $KEY."""
+        return await self._notes.run(command, expect=expect, KEY=self.key)
 
 
 async def apply_quickstart(platform: Any, tenant_id: str) -> None:

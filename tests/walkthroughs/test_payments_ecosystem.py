@@ -5,14 +5,8 @@ import json
 import shlex
 from pathlib import Path
 
-import pytest
+from tests.walkthroughs.notes import API_KEY, AUTHORIZED, LOGIN, REGISTER, Developer
 
-REGISTER = """curl -X POST localhost:8080/auth/register \
--d '{"email":"dev@example.com","password":"securepassword"}' -H 'Content-Type: application/json'"""
-LOGIN = REGISTER.replace("/auth/register", "/auth/login")
-API_KEY = """curl -X POST localhost:8080/auth/api_keys -H "Authorization: Bearer $TOKEN" \
--H 'Content-Type: application/json' -d '{"type":"test","name":"notes"}'"""
-AUTHORIZED = '-H "Authorization: Bearer $KEY"'
 CLOUD_EVENTS = json.loads((Path(__file__).parent / "cloudevents.json").read_text("utf-8"))
 
 METER = {
@@ -29,40 +23,6 @@ PLAN = {
         {"name": "api", "usage": {"meter": "api", "model": {"perUnit": {"unitAmount": "0.02"}}}},
     ],
 }
-
-
-class Developer:
-    """Somebody with a key."""
-
-    def __init__(self, notes, key, email):
-        self._notes = notes
-        self.key = key
-        self.email = email
-
-    async def post(self, path, body, expect=201, method="POST"):
-        """Send JSON."""
-        given = shlex.quote(body if isinstance(body, str) else json.dumps(body))
-        command = f"curl -X {method} 'localhost:8080{path}' {AUTHORIZED} -d {given}"
-        answer = await self.run(f"{command} -H 'Content-Type: application/json'", expect)
-        return answer.json if answer.body else None
-
-    async def get(self, path, expect=200):
-        """Read JSON."""
-        return (await self.run(f"curl 'localhost:8080{path}' {AUTHORIZED}", expect)).json
-
-    async def run(self, command, expect):
-        """Run a command that says $KEY."""
-        return await self._notes.run(command, expect=expect, KEY=self.key)
-
-
-@pytest.fixture
-async def developer(notes):
-    """Register once a test, under an address of its own."""
-    email = f"dev-{id(notes)}@example.com"
-    await notes.run(REGISTER.replace("dev@example.com", email), expect=201)
-    session = await notes.run(LOGIN.replace("dev@example.com", email), expect=200)
-    made = await notes.run(API_KEY, expect=201, TOKEN=session.json["access_token"])
-    return Developer(notes, made.json["key"], email)
 
 
 async def test_register_login_and_a_key(notes):
@@ -220,3 +180,44 @@ async def test_from_a_plan_to_a_paid_invoice_with_its_pdf(developer):
         "finalized",
         "paid",
     ]
+
+
+INTENT = f"""curl -X POST localhost:8080/payments/payment_intents {AUTHORIZED} \
+-H 'Content-Type: application/json' -d '{{"amount":2000,"currency":"usd"}}'"""
+CONFIRM = f"""curl -X POST localhost:8080/payments/payment_intents/$INTENT/confirm {AUTHORIZED}"""
+ACCOUNT = f"""curl -X POST localhost:8080/ledger/accounts {AUTHORIZED} \
+-H 'Content-Type: application/json' -d '{{"name":"NAME","type":"TYPE","currency":"USD"}}'"""
+TRANSACTION = f"""curl -X POST localhost:8080/ledger/transactions {AUTHORIZED} \
+-H 'Content-Type: application/json' -d '{{"currency_code":"USD","description":"payout","postings":[\
+{{"account_id":"'$DEBIT'","direction":"debit","amount_minor":700}},\
+{{"account_id":"'$CREDIT'","direction":"credit","amount_minor":700}}]}}'"""
+
+
+async def test_an_intent_is_confirmed_and_money_is_moved_in_the_ledger(notes, developer):
+    key = {"KEY": developer.key}
+    intent = (await notes.run(INTENT, expect=200, **key)).json
+    assert (intent["object"], intent["status"]) == ("payment_intent", "requires_payment_method")
+    confirmed = (await notes.run(CONFIRM, expect=200, INTENT=intent["id"], **key)).json
+    assert (confirmed["status"], confirmed["amount_received"]) == ("succeeded", 2_000)
+    # The money of a payment that belongs to no invoice stands in the books by itself.
+    async with asyncio.timeout(30):
+        held = {}
+        while held.get("unapplied_payments:USD") != 2_000:
+            await asyncio.sleep(0.05)
+            page = await developer.get("/ledger/accounts")
+            held = {item["external_id"]: item["balance_minor"] for item in page["data"]}
+    made = {}
+    for name, kind in (("Capital", "equity"), ("Bank", "asset")):
+        command = ACCOUNT.replace("NAME", name).replace("TYPE", kind)
+        made[name] = (await notes.run(command, expect=201, **key)).json["id"]
+    empty = {"DEBIT": made["Capital"], "CREDIT": made["Bank"]}
+    refused = (await notes.run(TRANSACTION, expect=409, **empty, **key)).json
+    assert refused["reason"] == "INSUFFICIENT_FUNDS"
+    filled = {"DEBIT": made["Bank"], "CREDIT": made["Capital"]}
+    posted = (await notes.run(TRANSACTION, expect=201, **filled, **key)).json
+    assert posted["state"] == "posted"
+    bank = await developer.get(f"/ledger/accounts/{made['Bank']}")
+    assert (bank["balance_minor"], bank["available_minor"], bank["entry_count"]) == (700, 700, 1)
+    unbalanced = TRANSACTION.replace('"credit","amount_minor":700', '"credit","amount_minor":701')
+    refused = (await notes.run(unbalanced, expect=422, **filled, **key)).json
+    assert refused["reason"] == "TRANSACTION_UNBALANCED"
