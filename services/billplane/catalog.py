@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from billplane.chassis.app import ServiceApp
 
 SERVICES = (
+    "admin",
     "billing_core",
     "discount",
     "exchange_rate",

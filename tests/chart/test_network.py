@@ -84,7 +84,13 @@ def test_only_services_that_fetch_reach_the_outside(fleet):
     callers = {
         service for service in catalog.SERVICES if fleet.allows(fleet.hosting(service), None, 443)
     }
-    assert callers == {"exchange_rate", "notification", "pricing", "utility_provider"}
+    assert callers == {
+        "exchange_rate",
+        "notification",
+        "payment",
+        "pricing",
+        "utility_provider",
+    }
 
 
 def test_a_reader_of_messages_needs_its_own_label():

@@ -46,7 +46,7 @@ REFUSED = [
     ({"defaults": {"terminationGracePeriodSeconds": 30}}, "must be above preStopSeconds + 28"),
     (
         {"services": {"identity": {"enabled": False}}},
-        "services.gateway needs identity, which is disabled",
+        "services.admin needs identity, which is disabled",
     ),
     (
         {"gateway": {"httpRoute": {"enabled": True}}},
@@ -55,7 +55,7 @@ REFUSED = [
     ({"gateway": {"ingress": {"enabled": True}}}, "gateway.ingress.host: name the host"),
     (
         {"topology": "compact", "compact": {"groups": [{"name": "all", "services": ["tax"]}]}},
-        "compact.groups: no group hosts billing_core",
+        "compact.groups: no group hosts admin",
     ),
     (
         {"topology": "compact", "compact": {"groups": [{"name": "a", "services": ["taxes"]}]}},

@@ -41,6 +41,7 @@ SHARED = ("meter", "plan", "feed", "rule_id", "key_id", "provider")
 # Fields of requests that may name a row.
 NAMING = {"id", "account_id", "customer_id", "plan_id", "subscription_id", "plan", "meter", "feed"}
 INTERNAL = {
+    "admin": set(),
     "billing_core": set(),
     "discount": {"ApplyDiscounts", "ReverseDiscounts"},
     "exchange_rate": {"ApplyFeed", "RemoveFeed", "ListApplied", "ProvideSource"},

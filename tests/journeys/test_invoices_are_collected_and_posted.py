@@ -1,4 +1,4 @@
-"""Invoices of the airport are finalized, collected, paid and posted; the books say so to the cent."""
+"""Invoices of the airport are finalized, collected, paid, posted: the books say so to the cent."""
 
 import asyncio
 import json

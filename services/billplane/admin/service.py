@@ -16,7 +16,7 @@ async def list_dead_letters(
     Raises: StaffOnly, TenantRequired, ServiceNotFound, CursorInvalid.
     """
     call.principal.require_staff()
-    _check_name(service)
+    _check_name(call, service)
     await call.begin()
     return await peers.list_dead_letters(call, service, page_size, page_token)
 
@@ -28,7 +28,7 @@ async def replay_dead_letter(call: Call, service: str, letter_id: str) -> admin_
     Idempotent by: the letter, whose handler is idempotent by its event.
     """
     call.principal.require_staff()
-    _check_name(service)
+    _check_name(call, service)
     await call.begin()
     letter = await peers.replay_dead_letter(call, service, letter_id)
     await _tell(call, "dead_letters.replay", letter)
@@ -41,7 +41,7 @@ async def discard_dead_letter(call: Call, service: str, letter_id: str) -> admin
     Raises: StaffOnly, TenantRequired, ServiceNotFound; DEAD_LETTER_NOT_FOUND.
     """
     call.principal.require_staff()
-    _check_name(service)
+    _check_name(call, service)
     await call.begin()
     letter = await peers.discard_dead_letter(call, service, letter_id)
     await _tell(call, "dead_letters.discard", letter)
@@ -64,9 +64,10 @@ async def list_audit_entries(
     return await peers.list_audit_entries(call, page_size, page_token, message, aggregate_id)
 
 
-def _check_name(service: str) -> None:
-    # It becomes a host name.
-    if not service.replace("_", "").isalpha() or not service.islower():
+def _check_name(call: Call, service: str) -> None:
+    # It becomes a host name, and is one of those that admin may reach.
+    own = call.runtime.app
+    if service not in (own.name, *own.depends_on):
         raise ServiceNotFound(f"there is no service {service!r}", field="service")
 
 

@@ -7,7 +7,6 @@ from billplane.chassis.runtime import Runtime
 from billplane.payment.errors import ProcessorUnknown
 from billplane.payment.providers.base import Processor
 from billplane.payment.providers.simulated import SimulatedProcessor
-from billplane.payment.providers.stripe import StripeProcessor
 from billplane.payment.settings import PaymentSettings
 
 
@@ -23,6 +22,9 @@ class State:
         )
         self.processors: dict[str, Processor] = {simulated.name: simulated}
         if settings.processor == "stripe" or settings.stripe_api_key:
+            # Its SDK takes 30 MiB, which nobody pays for who does not use it.
+            from billplane.payment.providers.stripe import StripeProcessor  # noqa: PLC0415
+
             stripe = StripeProcessor(runtime.clock, settings)
             self.processors[stripe.name] = stripe
 
