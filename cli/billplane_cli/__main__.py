@@ -22,6 +22,7 @@ from billplane_cli.commands import (
     resources,
     subscription,
     usage,
+    wallet,
 )
 from billplane_cli.exit_codes import MEANINGS
 from billplane_cli.output import Output
@@ -46,6 +47,7 @@ for group in (
     billing,
     invoice,
     ledger,
+    wallet,
     quote,
     reactions,
 ):
