@@ -16,6 +16,7 @@ from billplane_cli.commands import (
     customer,
     invoice,
     ledger,
+    listen,
     platform,
     quote,
     reactions,
@@ -48,6 +49,7 @@ for group in (
     invoice,
     ledger,
     wallet,
+    listen,
     quote,
     reactions,
 ):
