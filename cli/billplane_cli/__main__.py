@@ -16,12 +16,14 @@ from billplane_cli.commands import (
     customer,
     invoice,
     ledger,
+    listen,
     platform,
     quote,
     reactions,
     resources,
     subscription,
     usage,
+    wallet,
 )
 from billplane_cli.exit_codes import MEANINGS
 from billplane_cli.output import Output
@@ -46,6 +48,8 @@ for group in (
     billing,
     invoice,
     ledger,
+    wallet,
+    listen,
     quote,
     reactions,
 ):

@@ -21,6 +21,7 @@ _PASSING_STATUSES: Final = frozenset({429, 502, 503, 504})
 _IN_USE: Final = "IDEMPOTENCY_KEY_IN_USE"
 _FIRST_ERROR_STATUS: Final = 400
 _UNAUTHENTICATED: Final = 401
+_SERVER_ERROR: Final = 500
 _CONFLICT: Final = 409
 
 Body = Mapping[str, Any] | list[Any] | bytes
@@ -111,6 +112,24 @@ class Client:
         Raises: ApiError, UnreachableError.
         """
         self.request("DELETE", path)
+
+    def send_step(
+        self, method: str, path: str, body: Body, *, may_fail: bool = False
+    ) -> dict[str, Any]:
+        """Do one thing of several; what a refusal holds is an answer too where that may be.
+
+        Raises: ApiError, UnreachableError.
+        Idempotent by: a key made here.
+        """
+        headers = {"Idempotency-Key": secrets.token_hex(16)}
+        try:
+            content = None if method == "DELETE" else body
+            found = self.request(method, path, body=content, headers=headers).json()
+        except ApiError as error:
+            if not may_fail or error.status >= _SERVER_ERROR:
+                raise
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def pages(
         self, path: str, query: Mapping[str, Any] | None = None, *, limit: int | None = None
@@ -250,7 +269,13 @@ def _problem(answer: Answer) -> Mapping[str, Any]:
         problem = json.loads(answer.content)
     except ValueError:
         return {"detail": f"the server answered {answer.status} without a reason"}
-    return problem if isinstance(problem, dict) else {}
+    if not isinstance(problem, dict):
+        return {}
+    told = problem.get("error")
+    if isinstance(told, dict):  # in Stripe's dialect
+        reason = told.get("decline_code") or told.get("reason") or told.get("code")
+        return {"detail": told.get("message"), "reason": reason, "field": told.get("param")}
+    return problem
 
 
 def _may_pass(answer: Answer) -> bool:

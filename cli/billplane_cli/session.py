@@ -83,6 +83,27 @@ class Session:
         """A client without a credential, for the doors that need none."""
         return Client(self.url, credential=lambda: None)
 
+    def listen_credential(self) -> str:
+        """Give the credential to listen with: a key of its own where the log-in made one.
+
+        Raises: CliError when there is none.
+        """
+        found = os.environ.get("BILLPLANE_API_KEY")
+        if not found and self.profile.credential_for(self.url) and not self.options.live:
+            found = self.profile.listen_key
+        found = found or self._credential()
+        if not found:
+            raise CliError(
+                "There is no credential.",
+                hint="Log in with `billplane login`, or set BILLPLANE_API_KEY.",
+                exit_code=ExitCode.NOT_ALLOWED,
+            )
+        return found
+
+    def renew(self) -> bool:
+        """Get a new credential in place of one that has run out, where that can be."""
+        return self._renew()
+
     def close(self) -> None:
         """Close the connections that were opened."""
         for name in ("client", "anonymous"):

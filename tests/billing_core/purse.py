@@ -63,10 +63,10 @@ class Purse:
         found = await self.send("GET", f"/v1/wallets/{self.id}")
         return [item["remaining_minor"] for item in found["balance"]["credits"]]
 
-    async def account(self, name):
-        """Return the balance of an account of the ledger."""
-        found = await self.send("GET", f"/v1/ledger/accounts/{name}")
-        return found["balance_minor"]
+    async def account(self, name, expect=200):
+        """Return the balance of an account of the ledger, none for one that is not there."""
+        found = await self.send("GET", f"/v1/ledger/accounts/{name}", expect=expect)
+        return found.get("balance_minor")
 
     async def books(self):
         """Return posted and reserved as the ledger has them."""

@@ -10,6 +10,7 @@ import pytest
 from billplane import catalog
 from billplane.chassis.faults import POINTS
 
+from tests.billing_core.payer import FILLED, Payer
 from tests.billing_core.purse import Purse
 from tests.chassis.waiting import eventually
 from tests.fixtures.platform import running
@@ -222,3 +223,23 @@ async def test_what_the_ledger_refused_is_undone_also_after_a_death(make_stores,
         await purse.charge(50)
         assert await purse.credits() == [50]
         assert await purse.books() == (50, 0)
+
+
+@pytest.mark.parametrize("fault", FILLING)
+async def test_a_wallet_is_filled_once_also_by_who_died_while_asking(make_stores, fault):
+    stores, services = await make_stores(), (*SERVICES, "payment")
+    async with running(stores, services) as platform:
+        payer = await Payer(platform, TENANT).open("pm_card_visa", **FILLED)
+        await payer.purse.top_up(1000)
+        wallet, headers = payer.purse.id, platform.headers(TENANT)
+
+    async def work(client):
+        await client.post("k", f"/v1/wallets/{wallet}:charge", {"amount_minor": 600})
+
+    await _until_it_dies(stores, headers, f"{fault}:1", work, services)
+    async with running(stores, services) as platform:
+        again = Payer(platform, TENANT)
+        again.customer, again.purse.id = payer.customer, wallet
+        await eventually(lambda: again.has(1400))
+        assert await again.intents() == ["succeeded"]
+        assert await again.purse.books() == (1400, 0)

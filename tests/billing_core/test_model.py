@@ -71,7 +71,7 @@ class Machine(RuleBasedStateMachine):
     def top_up(self, amount, fault):
         _, reason = self.ask(
             fault,
-            operations.top_up,
+            operations.top_up_wallet,
             self.target,
             amount_minor=amount,
             payment_intent_id="",
@@ -99,7 +99,7 @@ class Machine(RuleBasedStateMachine):
         taken = self.model.charge(amount)
         charged, reason = self.ask(
             fault if taken else "",
-            operations.charge,
+            operations.charge_wallet,
             self.target,
             Wanted(amount),
             reference="",
@@ -115,7 +115,7 @@ class Machine(RuleBasedStateMachine):
         taken = self.model.charge(part) if part else None
         charged, reason = self.ask(
             "",
-            operations.charge,
+            operations.charge_wallet,
             self.target,
             Wanted(amount),
             reference="",
@@ -131,7 +131,7 @@ class Machine(RuleBasedStateMachine):
         held = self.model.reserve(amount, self.clock.now() + timedelta(hours=hours))
         done, reason = self.ask(
             fault if held else "",
-            reservations.reserve,
+            reservations.reserve_amount,
             self.target,
             Wanted(amount),
             ttl_seconds=hours * 3600,
@@ -151,7 +151,7 @@ class Machine(RuleBasedStateMachine):
         possible = held.state == "open" and wanted <= held.left
         done, reason = self.ask(
             fault if possible else "",
-            reservations.commit,
+            reservations.commit_reservation,
             held.id,
             amount_minor=amount,
             final=final,
@@ -171,7 +171,7 @@ class Machine(RuleBasedStateMachine):
             return
         held = self.model.reservations[-1 - which % len(self.model.reservations)]
         open_ = held.state == "open"
-        _, reason = self.ask(fault if open_ else "", reservations.release, held.id)
+        _, reason = self.ask(fault if open_ else "", reservations.release_reservation, held.id)
         assert reason == ("" if open_ else f"RESERVATION_{held.state.upper()}")
         if open_:
             self.model.close(held, "released")
@@ -225,7 +225,7 @@ class Machine(RuleBasedStateMachine):
 
     async def _run_out(self, reservation_id):
         async with Call(self.runtime, self.principal) as call:
-            await reservations.run_out(call, reservation_id)
+            await reservations.run_out_reservation(call, reservation_id)
 
     @invariant()
     def balances_are_those_of_the_model(self):

@@ -69,11 +69,11 @@ class Judged:
 
 
 @pytest.fixture(scope="session")
-def judged() -> Iterator[Judged]:
-    """Give the platform, with the ECB's rates of every currency it knows."""
+def platform() -> Iterator[tuple[Judged, dict[str, str]]]:
+    """Give the platform as it starts, and the environment that its command line takes."""
     if "BILLPLANE_JUDGE_URL" in os.environ:
         url, key = os.environ["BILLPLANE_JUDGE_URL"], os.environ["BILLPLANE_JUDGE_KEY"]
-        yield Judged(url, key, apply_rates(url, key, dict(os.environ)))
+        yield Judged(url, key, frozenset()), dict(os.environ)
         return
     # The database's server runs as nobody where tests run as root, so the way there is open.
     home = Path(tempfile.mkdtemp(prefix="billplane-judged-"))
@@ -87,11 +87,17 @@ def judged() -> Iterator[Judged]:
     try:
         billplane(environ, "up")
         url = json.loads(billplane(environ, "status", "--output", "json"))["url"]
-        key = register(url)
-        yield Judged(url, key, apply_rates(url, key, environ))
+        yield Judged(url, register(url), frozenset()), environ
     finally:
         billplane(environ, "down")
         shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def judged(platform: tuple[Judged, dict[str, str]]) -> Judged:
+    """Give the platform, with the ECB's rates of every currency it knows."""
+    bare, environ = platform
+    return Judged(bare.url, bare.key, apply_rates(bare.url, bare.key, environ))
 
 
 def billplane(environ: dict[str, str], *arguments: str) -> str:

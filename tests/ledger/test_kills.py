@@ -1,8 +1,6 @@
 """A process that dies between any two steps: what was answered stays, and nothing is twice."""
 
 import asyncio
-import os
-import sys
 
 import aiohttp
 import asyncpg
@@ -11,8 +9,8 @@ from billplane import catalog
 from billplane.chassis.faults import POINTS
 
 from tests.fixtures.platform import running
-from tests.fixtures.ports import free_port_offset
 from tests.ledger.books import Books, legs
+from tests.ledger.processes import serving
 
 FAULTS = ["ledger.before_apply", "ledger.after_apply", "ledger.after_end_before_answer"]
 TENANT = "ten_ledger_kills"
@@ -50,37 +48,13 @@ class Mover:
             return False
 
 
-async def _is_up(http, url):
-    try:
-        async with http.get(f"{url}/health/ready") as answer:
-            return answer.status == 200
-    except aiohttp.ClientError:
-        return False
-
-
 async def _until_it_dies(stores, headers, accounts, fault):
-    offset = free_port_offset()
-    environ = {**os.environ, **stores.environ(offset), "FAULT": fault}
-    environ["BILLPLANE_LOG_LEVEL"] = "ERROR"
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "billplane", "run", "ledger"), env=environ
-    )
-    url = f"http://127.0.0.1:{8080 + offset}"
-    try:
-        async with aiohttp.ClientSession() as http:
-            for _ in range(600):
-                if await _is_up(http, url):
-                    break
-                await asyncio.sleep(0.05)
-            path = f"{url}/v1/ledger/transactions"
-            movers = [Mover(http, path, headers, accounts, lane) for lane in range(4)]
-            async with asyncio.timeout(30):
-                await asyncio.gather(*(mover.move_until_it_dies() for mover in movers))
-        assert await asyncio.wait_for(process.wait(), 10) == 137
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+    async with serving(stores, FAULT=fault) as served, aiohttp.ClientSession() as http:
+        path = f"{served.url}/v1/ledger/transactions"
+        movers = [Mover(http, path, headers, accounts, lane) for lane in range(4)]
+        async with asyncio.timeout(60):
+            await asyncio.gather(*(mover.move_until_it_dies() for mover in movers))
+            assert await served.process.wait() == 137
     answered = {key: value for mover in movers for key, value in mover.answered.items()}
     return answered, [key for mover in movers for key in mover.open]
 

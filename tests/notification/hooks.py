@@ -1,12 +1,22 @@
 """A program that hears of events, as a developer would run it."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+
+from tests.chassis.waiting import eventually
+
+
+async def until(seen: Callable[[], Any], seconds: float = 20) -> None:
+    """Wait until something is so."""
+
+    async def look() -> Any:
+        return seen()
+
+    await eventually(look, seconds)
 
 
 @dataclass
@@ -35,21 +45,19 @@ class Hook:
 
     async def count(self, number: int, seconds: float = 20) -> list[Heard]:
         """Wait until so many requests came in."""
-        async with asyncio.timeout(seconds):
-            while len(self.heard) < number:
-                await asyncio.sleep(0.01)
+        await until(lambda: len(self.heard) >= number, seconds)
         return self.heard
 
 
 @asynccontextmanager
-async def hook() -> AsyncIterator[Hook]:
-    """Run such a program on a port of its own."""
+async def hook(port: int = 0) -> AsyncIterator[Hook]:
+    """Run such a program on a port, one of its own where none is given."""
     found = Hook()
     app = web.Application(client_max_size=1 << 22)
     app.router.add_route("*", "/{path:.*}", found.take)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0, backlog=2048)
+    site = web.TCPSite(runner, "127.0.0.1", port, backlog=2048)
     await site.start()
     port = site._server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
     found.url = f"http://127.0.0.1:{port}"

@@ -1,8 +1,10 @@
 """Options that several commands share."""
 
 from collections.abc import Iterable
+from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
+import iso4217
 import typer
 
 from billplane_cli.errors import CliError
@@ -28,3 +30,17 @@ def pairs(given: Iterable[str] | None, option: str = "--metadata") -> dict[str, 
             raise CliError(f"{option} {text} is not KEY=VALUE.", exit_code=ExitCode.USAGE)
         found[key] = value
     return found
+
+
+def minor_units(text: str, currency: str) -> int:
+    """Read an amount of a currency as its minor units: 12.50, EUR → 1250.
+
+    Raises: CliError where it is no amount of that currency.
+    """
+    try:
+        minor = Decimal(text).scaleb(iso4217.Currency(currency).exponent or 0)
+        if minor.is_finite() and minor == minor.to_integral_value():
+            return int(minor)
+    except (InvalidOperation, ValueError):
+        pass
+    raise CliError(f"{text} is no amount of {currency}.", exit_code=ExitCode.USAGE)

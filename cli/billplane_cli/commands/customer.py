@@ -5,7 +5,14 @@ from typing import Annotated, Any
 import typer
 
 from billplane_cli.client import path_of
-from billplane_cli.commands.arguments import LimitOption, MetadataOption, pairs
+from billplane_cli.commands.arguments import LimitOption, MetadataOption, minor_units, pairs
+from billplane_cli.commands.wallet import (
+    ExpiresOption,
+    KindOption,
+    PriorityOption,
+    ReferenceOption,
+    credit_body,
+)
 from billplane_cli.output import Column
 from billplane_cli.session import Session, command
 
@@ -37,6 +44,12 @@ def add_to(app: typer.Typer) -> None:
         example="billplane customer update cus_… --email billing@example.com",
     )(update)
     command(group, "delete", example="billplane customer delete cus_…")(delete)
+    command(
+        group,
+        "credit",
+        example="billplane customer credit cus_… 25 --currency EUR\n"
+        "billplane customer credit cus_… 25 --currency EUR --expires-at 2027-01-01T00:00:00Z",
+    )(give_credit)
     app.add_typer(group, name="customer")
 
 
@@ -153,6 +166,25 @@ def delete(session: Session, customer_id: str) -> None:
     """Delete a customer who was never billed."""
     session.client.delete(path_of("v1", "customers", customer_id))
     session.output.say(f"{customer_id} is deleted.")
+
+
+def give_credit(
+    session: Session,
+    customer_id: str,
+    amount: Annotated[str, typer.Argument(help="Such as 25.00.")],
+    currency: Annotated[str, typer.Option(help="ISO 4217, such as EUR.")],
+    kind: KindOption = "promotional",
+    priority: PriorityOption = None,
+    expires_at: ExpiresOption = None,
+    reference: ReferenceOption = "",
+) -> None:
+    """Give a customer credit, which invoices in the currency are settled with first."""
+    minor = minor_units(amount, currency)
+    wanted = {"customer_id": customer_id, "currency_code": currency}
+    wallet = session.client.post("/v1/wallets", wanted)
+    body = credit_body(minor, kind, priority, expires_at, reference)
+    path = f"{path_of('v1', 'wallets', wallet['id'])}:grant"
+    session.output.show(session.client.post(path, body))
 
 
 def _body(**given: Any) -> dict[str, Any]:

@@ -36,7 +36,9 @@ async def complete_operations(worker: Worker) -> None:
 async def run_out_reservations(worker: Worker) -> None:
     """Free what reservations hold whose time is over."""
     now = worker.runtime.clock.now()
-    await _each(worker, reservations.run_out, "due_reservations", due=now, row_limit=AT_ONCE)
+    await _each(
+        worker, reservations.run_out_reservation, "due_reservations", due=now, row_limit=AT_ONCE
+    )
 
 
 @jobs.every(1)

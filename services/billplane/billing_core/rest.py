@@ -48,7 +48,7 @@ async def list_wallets(
 @rest.post("/v1/wallets/{wallet_id}:top_up")
 async def top_up(wallet_id: str, body: schemas.TopUpBody, call: Steps) -> schemas.Moved:
     """Add money that was paid."""
-    done = await operations.top_up(
+    done = await operations.top_up_wallet(
         call,
         Target(wallet_id=wallet_id),
         amount_minor=body.amount_minor,
@@ -87,7 +87,7 @@ async def adjust_balance(wallet_id: str, body: schemas.AdjustBody, call: Steps) 
 @rest.post("/v1/wallets/{wallet_id}:charge")
 async def charge(wallet_id: str, body: schemas.ChargeBody, call: Steps) -> schemas.Moved:
     """Take an amount, or the price of a usage."""
-    charged = await operations.charge(
+    charged = await operations.charge_wallet(
         call,
         Target(currency_code=body.currency_code or "", wallet_id=wallet_id),
         _wanted(body),
@@ -104,7 +104,7 @@ async def reserve(
     wallet_id: str, body: schemas.ReserveBody, call: Steps, response: Response
 ) -> schemas.Reserved:
     """Set aside an amount, or the price of a usage."""
-    done = await reservations.reserve(
+    done = await reservations.reserve_amount(
         call,
         Target(currency_code=body.currency_code or "", wallet_id=wallet_id),
         _wanted(body),
@@ -177,7 +177,7 @@ async def commit(
 ) -> schemas.Committed:
     """Take all or a part of what is set aside."""
     asked = body or schemas.CommitBody()
-    done = await reservations.commit(
+    done = await reservations.commit_reservation(
         *(call, reservation_id),
         amount_minor=asked.amount_minor,
         final=asked.final,
@@ -189,7 +189,7 @@ async def commit(
 @rest.post("/v1/reservations/{reservation_id}:release")
 async def release(reservation_id: str, call: Steps) -> schemas.Released:
     """Free what is still set aside."""
-    done = await reservations.release(call, reservation_id)
+    done = await reservations.release_reservation(call, reservation_id)
     return schemas.Released.model_validate(_told(done))
 
 

@@ -73,7 +73,7 @@ async def TopUp(call: Call, request: pb.TopUpRequest) -> pb.TopUpResponse:
             "reference": request.reference,
         },
     )
-    done = await operations.top_up(call, _target(request), **body.model_dump())
+    done = await operations.top_up_wallet(call, _target(request), **body.model_dump())
     return pb.TopUpResponse(operation_id=_id(done.operation), balance=_balance(done.result))
 
 
@@ -124,7 +124,7 @@ async def Charge(call: Call, request: pb.ChargeRequest) -> pb.ChargeResponse:
         schemas.ChargeBody,
         {**_asked(request), "invoice_id": request.invoice_id, "partial": request.partial},
     )
-    charged = await operations.charge(
+    charged = await operations.charge_wallet(
         call,
         _target(request),
         _wanted(body),
@@ -146,7 +146,7 @@ async def Reserve(call: Call, request: pb.ReserveRequest) -> pb.ReserveResponse:
     """Set an amount aside, or the price of a usage."""
     ttl = request.ttl_seconds or None
     body = parse_body(schemas.ReserveBody, {**_asked(request), "ttl_seconds": ttl})
-    done = await reservations.reserve(
+    done = await reservations.reserve_amount(
         call,
         _target(request),
         _wanted(body),
@@ -170,7 +170,7 @@ async def Commit(call: Call, request: pb.CommitRequest) -> pb.CommitResponse:
         schemas.CommitBody,
         {"amount_minor": amount, "final": request.final, "reference": request.reference},
     )
-    done = await reservations.commit(call, request.reservation_id, **body.model_dump())
+    done = await reservations.commit_reservation(call, request.reservation_id, **body.model_dump())
     return pb.CommitResponse(
         operation_id=_id(done.operation),
         remaining_minor=done.result["reservation"]["remaining_minor"],
@@ -181,7 +181,7 @@ async def Commit(call: Call, request: pb.CommitRequest) -> pb.CommitResponse:
 @rpc.steps
 async def Release(call: Call, request: pb.ReleaseRequest) -> pb.ReleaseResponse:
     """Free what is set aside."""
-    done = await reservations.release(call, request.reservation_id)
+    done = await reservations.release_reservation(call, request.reservation_id)
     return pb.ReleaseResponse(
         released_minor=done.result["released_minor"], balance=_balance(done.result)
     )

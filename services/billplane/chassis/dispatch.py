@@ -26,7 +26,7 @@ class Dispatch:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Pass a request on."""
         own = self._ports.get(scope["server"][1], "") if scope.get("server") else ""
-        if not own and self._front is not None:
+        if self._front is not None and own in ("", "gateway"):
             await self._front(scope, receive, send)
             return
         if scope["type"] == "websocket":

@@ -22,8 +22,9 @@ class PaymentSettings(Settings):
     """Secret that webhooks of the simulated processor are signed with; empty = refused."""
     simulated_delay_seconds: float = Field(default=2, ge=0)
     """After how long a delayed outcome of the simulated processor is known, in seconds."""
-    public_url: str = "http://localhost:8080"
-    """Address of the gateway as payers' browsers reach it: authentication pages are below it."""
+    public_url: str = ""
+    """Address of the gateway as payers' browsers reach it: authentication pages are below it.
+    Empty = this machine."""
     processor_timeout_seconds: float = Field(default=20, gt=0)
     """How long a processor may take to answer; after it the outcome counts as unknown."""
     stale_attempt_seconds: float = Field(default=30, ge=0)

@@ -1,7 +1,5 @@
 """Filling a wallet that ran low, and telling its customer."""
 
-from typing import Any
-
 from billplane.billing_core import peers, repository
 from billplane.billing_core.service import books
 from billplane.chassis import logging
@@ -9,7 +7,7 @@ from billplane.chassis.call import Call
 from billplane.chassis.database import Transaction
 from billplane.chassis.errors import BillplaneError, Kind
 from billplane.chassis.faults import faultpoint, register
-from billplane.money import CurrencyCode, minor_to_exact
+from billplane.money import CurrencyCode, Money
 from billplane.protos.billing_core.v1.events_pb2 import BalanceLow
 from billplane.protos.notification.v1.events_pb2 import NotifyTask
 
@@ -82,11 +80,10 @@ async def tell_customer(tx: Transaction, low: BalanceLow, event_id: str) -> None
     customer = await peers.find_customer(tx, low.customer_id)
     if customer is None or not customer.email:
         return
-    variables: dict[str, Any] = {
+    variables = {
         "customer_name": customer.name,
-        "currency_code": low.currency_code,
-        "available": _exact(low.available_minor, low.currency_code),
-        "threshold": _exact(low.threshold_minor, low.currency_code),
+        "available": _text(low.available_minor, low.currency_code),
+        "threshold": _text(low.threshold_minor, low.currency_code),
         "wallet_id": low.wallet_id,
     }
     task = NotifyTask(
@@ -100,5 +97,5 @@ async def tell_customer(tx: Transaction, low: BalanceLow, event_id: str) -> None
     await tx.enqueue(task, key=low.wallet_id)
 
 
-def _exact(minor: int, currency_code: str) -> str:
-    return f"{minor_to_exact(minor, CurrencyCode(currency_code)):f}"
+def _text(minor: int, currency_code: str) -> str:
+    return str(Money(minor, CurrencyCode(currency_code)))

@@ -39,7 +39,7 @@ class NewCredit:
     expires_at: datetime | None
 
 
-async def top_up(
+async def top_up_wallet(
     call: Call,
     target: Target,
     *,
@@ -193,7 +193,7 @@ class Charged:
     rate_id: str
 
 
-async def charge(
+async def charge_wallet(
     call: Call,
     target: Target,
     wanted: Wanted,

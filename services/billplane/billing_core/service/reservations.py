@@ -30,7 +30,7 @@ _CLOSED = {
 _NONE = ("opening", "refused")
 
 
-async def reserve(
+async def reserve_amount(
     call: Call,
     target: Target,
     wanted: Wanted,
@@ -82,7 +82,7 @@ async def reserve(
     return await running.run(call, due.wallet.id, decide)
 
 
-async def commit(
+async def commit_reservation(
     call: Call, reservation_id: str, *, amount_minor: int | None, final: bool, reference: str
 ) -> Done:
     """Take all or a part of what is set aside; final: free what remains after it.
@@ -125,7 +125,7 @@ async def commit(
     return await running.run(call, wallet_id, decide)
 
 
-async def release(call: Call, reservation_id: str) -> Done:
+async def release_reservation(call: Call, reservation_id: str) -> Done:
     """Free what is still set aside.
 
     Raises: ReservationNotFound, ReservationExpired, ReservationReleased, ReservationCommitted.
@@ -145,7 +145,7 @@ async def release(call: Call, reservation_id: str) -> Done:
     return await running.run(call, wallet_id, decide)
 
 
-async def run_out(call: Call, reservation_id: str) -> None:
+async def run_out_reservation(call: Call, reservation_id: str) -> None:
     """Free what a reservation holds whose time is over, unless somebody was faster."""
     call.principal.require_internal()
     wallet_id = await _wallet_of(call, reservation_id)

@@ -363,10 +363,10 @@ def _functions() -> None:
     worker_function(
         "payment",
         "owner_of_challenge",
-        "token text",
+        "wanted text",
         "TABLE (tenant_id text, livemode boolean, id text)",
         "SELECT tenant_id, livemode, id FROM attempts"
-        " WHERE challenge_token = token AND challenge_token <> ''",
+        " WHERE challenge_token = wanted AND challenge_token <> ''",
         language="sql",
     )
 

@@ -25,6 +25,8 @@ from billplane.payment.service import outcomes
 from billplane.payment.service.outcomes import Done
 from billplane.payment.service.state import settings_of, state_of
 
+GATEWAY_PORT = 8080
+
 register("payment.after_attempt", "payment.after_processor", "payment.before_outcome_ends")
 
 
@@ -148,7 +150,9 @@ async def _ask(call: Call, attempt: AttemptRow, *, again: bool) -> Outcome | Non
 async def _authorization(call: Call, attempt: AttemptRow) -> Authorization:
     async with call.reading() as tx:
         intent = await outcomes.intent_of(tx, attempt)
-    base = state_of(call.runtime).settings.public_url.rstrip("/")
+    settings = state_of(call.runtime).settings
+    here = f"http://localhost:{GATEWAY_PORT + settings.port_offset}"
+    base = (settings.public_url or here).rstrip("/")
     return Authorization(
         key=attempt.id,
         amount_minor=attempt.amount_minor,

@@ -35,7 +35,7 @@ async def end(runtime: Runtime, token: str, *, passed: bool) -> Done:
 
 
 async def _call(runtime: Runtime, token: str) -> tuple[Call, str]:
-    rows = await Worker(runtime).find("owner_of_challenge", token=token)
+    rows = await Worker(runtime).find("owner_of_challenge", wanted=token)
     if not rows:
         raise AuthenticationNotFound("nobody is asked at this address")
     principal = service_principal(runtime.name, rows[0].tenant_id, rows[0].livemode)
