@@ -27,6 +27,6 @@ async def check(runtime: "Runtime") -> list[Violation]:
     """Run every invariant of a service as the reader role, which sees all tenants."""
     found: list[Violation] = []
     for invariant in runtime.app.invariants:
-        async with runtime.database.across_tenants("reader") as session:
+        async with runtime.database.across_tenants("reader", snapshot=True) as session:
             found += await invariant(session)
     return found

@@ -105,23 +105,32 @@ class Database:
             tell()
 
     @asynccontextmanager
-    async def across_tenants(self, role: str = "app") -> AsyncIterator[AsyncSession]:
+    async def across_tenants(
+        self, role: str = "app", *, snapshot: bool = False
+    ) -> AsyncIterator[AsyncSession]:
         """Open a transaction with no tenant.
 
-        As `app` only worker functions find rows in it; as `reader` every tenant can be read.
+        As `app` only worker functions find rows in it; as `reader` every tenant can be read. All
+        statements of a `snapshot` see the same instant, whatever is written meanwhile.
         """
-        async with self._open(role, None) as session:
+        async with self._open(role, None, snapshot=snapshot) as session:
             yield session
 
     @asynccontextmanager
     async def _open(
-        self, role: str, principal: Principal | None, read_only: bool = False
+        self,
+        role: str,
+        principal: Principal | None,
+        read_only: bool = False,
+        snapshot: bool = False,
     ) -> AsyncIterator[AsyncSession]:
         if principal is not None and not principal.tenant_id:
             raise TenantRequired("name the tenant that you act for as `Billplane-Tenant`")
         async with AsyncSession(self.engine, expire_on_commit=False) as session:
             with translated_errors():
-                connection = await session.connection()
+                connection = await session.connection(
+                    execution_options={"isolation_level": "REPEATABLE READ"} if snapshot else None
+                )
                 connection.info["wrote"] = False
                 await session.execute(
                     _BEGIN,
