@@ -23,7 +23,8 @@ with grpc.insecure_channel("localhost:50052") as channel:
     part = billing.Commit(pb.CommitRequest(reservation_id=held.reservation_id, amount_minor=120,
                                            request_id=f"{run}-commit-1"), metadata=metadata)
     last = billing.Commit(pb.CommitRequest(reservation_id=held.reservation_id, amount_minor=80,
-                                           final=True, request_id=f"{run}-commit-2"), metadata=metadata)
+                                           final=True, request_id=f"{run}-commit-2"),
+                          metadata=metadata)
     balance = billing.GetBalance(pb.GetBalanceRequest(**customer), metadata=metadata).balance
     try:
         billing.Commit(pb.CommitRequest(reservation_id=held.reservation_id), metadata=metadata)
