@@ -152,10 +152,14 @@ class Api:
     key: str
     url: str = GATEWAY
 
-    def call(self, method: str, path: str, body: Any = None, *, tries: int = 1) -> Any:
+    def call(
+        self, method: str, path: str, body: Any = None, *, tries: int = 1, key: str = ""
+    ) -> Any:
         """Send a request; return the JSON body. Asks again where it is told to wait."""
         data = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"}
+        if key:
+            headers["Idempotency-Key"] = key
         for left in reversed(range(tries)):
             request = urllib.request.Request(self.url + path, data, headers, method=method)
             try:
@@ -163,7 +167,9 @@ class Api:
                     text = answer.read()
                     return json.loads(text) if text else None
             except urllib.error.HTTPError as error:
-                if left and error.code in (429, 502, 503, 504):
+                # 409: the first try with this key is still at it.
+                again = (429, 502, 503, 504, *((409,) if key else ()))
+                if left and error.code in again:
                     time.sleep(0.5)
                     continue
                 raise AssertionError(f"{method} {path}: {error.read().decode()}") from None

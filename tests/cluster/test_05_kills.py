@@ -1,6 +1,9 @@
 """Under load everything dies once: what was acknowledged is counted once, and nothing else."""
 
+import itertools
+import secrets
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -97,3 +100,41 @@ def verify(kube):
         return kube.kubectl(*command, seconds=300)
     except CommandFailed as error:
         return str(error)
+
+
+def test_payments_go_on_while_one_of_two_replicas_dies(kube, api):
+    hosting = next(name for name in workloads(kube) if name in ("billing", "payment"))
+    run, places = secrets.token_hex(4), itertools.count()
+    trial = "/v1/ledger/trial_balance"
+
+    def pay(amount):
+        body = {
+            "amount": amount,
+            "currency": "eur",
+            "payment_method": "pm_card_visa",
+            "confirm": True,
+        }
+        key = f"{run}-{next(places)}"
+        return api.call("POST", "/v1/payment_intents", body, tries=60, key=key)["status"]
+
+    def received():
+        lines = [line for row in api.call("GET", trial, tries=20)["data"] for line in row["lines"]]
+        found = [line for line in lines if line["line"] == "unapplied_payments"]
+        return sum(line["credit_minor"] - line["debit_minor"] for line in found)
+
+    before = received()
+    kube.kubectl("scale", f"deployment/{hosting}", "--replicas=2")
+    eventually(kube.all_ready, 240, kube.not_ready)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            waiting = [pool.submit(pay, 1_000 + number) for number in range(100)]
+            time.sleep(4)
+            kill(kube, hosting)
+            assert {each.result() for each in waiting} == {"succeeded"}
+        wanted = sum(range(1_000, 1_100))
+        eventually(lambda: received() - before == wanted, 60, lambda: f"{received() - before}")
+    finally:
+        kube.kubectl("scale", f"deployment/{hosting}", "--replicas=1")
+    assert all(row["debit_minor"] == row["credit_minor"] for row in api.call("GET", trial)["data"])
+    eventually(kube.all_ready, 240, kube.not_ready)
+    assert "0 violations" in verify(kube)

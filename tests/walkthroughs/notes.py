@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ LOGIN = REGISTER.replace("/auth/register", "/auth/login")
 API_KEY = """curl -X POST localhost:8080/auth/api_keys -H "Authorization: Bearer $TOKEN" \
 -H 'Content-Type: application/json' -d '{"type":"test","name":"notes"}'"""
 AUTHORIZED = '-H "Authorization: Bearer $KEY"'
+GRPC_PORTS = (50051, 50052, 50053, 50054, 50055)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,22 @@ class Notes:
         self._offset = port_offset
         self._home = home
         (home / ".curlrc").write_text(_CURLRC)
+
+    async def python(self, program: str, **variables: str) -> str:
+        """Run a program with the distribution's stubs; return what it printed."""
+        for port in GRPC_PORTS:
+            program = program.replace(f"localhost:{port}", f"localhost:{port + self._offset}")
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", program),
+            cwd=self._home,
+            env={**os.environ, **variables},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(60):
+            printed, errors = await process.communicate()
+        assert process.returncode == 0, errors.decode()
+        return printed.decode()
 
     async def run(self, command: str, *, expect: int, **variables: str) -> Answer:
         """Run one command; `$NAME` in it is a shell variable."""

@@ -1,7 +1,10 @@
 """What payment asks of subscription and billing_core."""
 
+from datetime import datetime
+
 from billplane.chassis.call import Call
 from billplane.chassis.errors import Kind, PeerError
+from billplane.chassis.rpc import from_timestamp
 from billplane.payment.errors import CustomerNotFound
 from billplane.protos.billing_core.v1 import billing_core_pb2, billing_core_pb2_grpc
 from billplane.protos.subscription.v1 import subscription_pb2, subscription_pb2_grpc
@@ -28,6 +31,17 @@ async def get_customer(call: Call, customer: str) -> subscription_pb2.Customer:
         if error.kind is not Kind.NOT_FOUND:
             raise
         raise CustomerNotFound(f"No such customer: '{customer}'", field="/customer") from None
+
+
+async def customer_now(call: Call, customer: str) -> datetime:
+    """Return a customer's time: its test clock's, or the real one.
+
+    Raises: the peer's errors.
+    """
+    stub = subscription_pb2_grpc.SubscriptionServiceStub(call.runtime.channels.get("subscription"))
+    answer = await call.ask(stub.GetCustomer, subscription_pb2.GetCustomerRequest(id=customer))
+    now: datetime = from_timestamp(answer, "now") or call.runtime.clock.now()
+    return now
 
 
 async def charge_wallet(

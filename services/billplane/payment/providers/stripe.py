@@ -152,9 +152,10 @@ class StripeProcessor:
             )
         except stripe.StripeError as error:
             return Outcome("declined", request.reference, failure=_failure(error))
+        told: dict[str, Any] = found.to_dict()
         states: dict[str, Any] = {"succeeded": "succeeded", "failed": "declined"}
-        failure = Failure("refund_failed", str(found.failure_reason or "unknown"), "")
-        state = states.get(str(found.status), "pending")
+        failure = Failure("refund_failed", str(told.get("failure_reason") or "unknown"), "")
+        state = states.get(str(told["status"]), "pending")
         return Outcome(state, found.id, failure=failure if state == "declined" else None)
 
     async def answer_dispute(self, reference: str, evidence: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ Each step carries an id made of the invoice and the round, so that two workers, 
 started again, have one effect.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from billplane.chassis import ids, logging
 from billplane.chassis.call import Call
@@ -64,9 +64,6 @@ async def prepare_intent(tx: Transaction, invoice: Created) -> None:
 
 async def begin_collection(tx: Transaction, invoice: Finalized) -> None:
     """Let a final invoice be collected as soon as a worker comes to it."""
-    if invoice.test_clock_id:
-        at = invoice.at.ToDatetime(tzinfo=UTC)
-        await repository.move_clock(tx, invoice.test_clock_id, at)
     row = await prepare(tx, invoice, "due")
     if row.state != "due" or row.next_attempt_at is not None or row.rounds:
         return
@@ -108,6 +105,11 @@ async def collect(call: Call, invoice_id: str) -> None:
         if row is None or row.next_attempt_at is None:
             return
         wallet = settings_of(reading).wallet_credit
+    if row.test_clock_id:
+        # The clock may never have moved since it was made, and then nobody told of it.
+        now = await peers.customer_now(call, row.customer_id)
+        async with call.writing() as tx:
+            await repository.move_clock(tx, row.test_clock_id, now)
     if row.rounds == row.attempts and not await _take_credit(call, row, wallet=wallet):
         return
     async with call.writing() as tx:
