@@ -19,6 +19,7 @@ _CURLRC = 'silent\nshow-error\nwrite-out = "%{stderr}%{http_code}"\n'
 
 GRPC_PORTS = (50051, 50052, 50053, 50054, 50055)
 
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What a command printed, and the status that it was answered with."""
