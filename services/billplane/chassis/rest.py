@@ -86,7 +86,7 @@ def check_text(value: Any, pointer: str = "") -> None:
         if isinstance(item, str):
             if "\0" in item:
                 raise TextError("text must not contain NUL characters", where)
-            if any("\ud800" <= character <= "\udfff" for character in item):
+            if not item.isascii() and not _is_utf8(item):
                 raise TextError("text must be valid Unicode", where)
         elif isinstance(item, dict):
             # A name that cannot be told is told by the object that holds it.
@@ -94,6 +94,14 @@ def check_text(value: Any, pointer: str = "") -> None:
             stack += [(name, where) for name in item]
         elif isinstance(item, list):
             stack += [(below, f"{where}/{index}") for index, below in enumerate(item)]
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def escaped(name: Any) -> str:

@@ -186,6 +186,9 @@ def _parsed(request_class: type[Message], raw: bytes) -> Message:
     except DecodeError:
         name = request_class.DESCRIPTOR.full_name
         raise MalformedBody(f"the bytes are no {name}") from None
+    # Strings were read as UTF-8, so only a NUL can be wrong in them: most requests have none.
+    if b"\0" not in raw:
+        return request
     stack: list[tuple[Message, str]] = [(request, "")]
     while stack:
         message, prefix = stack.pop()

@@ -205,7 +205,7 @@ async def written_off(tx: ReadTransaction, invoice_id: str) -> Stored | None:
     return None if row is None else (await _whole(tx, [row]))[0]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Transfer:
     """One transaction to be written: its postings name accounts by id."""
 

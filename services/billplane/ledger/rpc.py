@@ -1,30 +1,27 @@
 """gRPC of ledger."""
 
 from collections.abc import Sequence
-from typing import Any
-
-from google.protobuf.message import Message
 
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.errors import BillplaneError
 from billplane.chassis.idempotency import StoredAnswer
 from billplane.chassis.rest import Page, parse_body
-from billplane.chassis.rpc import Call, Rpc, from_timestamp, to_timestamp
+from billplane.chassis.rpc import Call, Rpc, from_timestamp
 from billplane.ledger import domain, schemas
-from billplane.ledger.models import AccountRow, EntryRow
+from billplane.ledger.schemas.messages import (
+    account,
+    balance,
+    entry,
+    kept,
+    new_transaction,
+    transaction,
+    word,
+)
 from billplane.ledger.service import accounts, transactions
 from billplane.ledger.service.transactions import Recorded, Result
-from billplane.ledger.service.views import View, balance_of
 from billplane.protos.ledger.v1 import ledger_pb2 as pb
 
 rpc = Rpc(pb.DESCRIPTOR.services_by_name["LedgerService"])
-
-
-def _word(enum: Any, prefix: str, value: int) -> str:
-    """Return an enum's value as REST writes it, '' for none or one that is unknown."""
-    name = enum.Name(value) if value in enum.values() else "UNSPECIFIED"
-    word = str(name).removeprefix(prefix).lower()
-    return "" if word == "unspecified" else word
 
 
 @rpc.write
@@ -37,7 +34,7 @@ async def CreateAccount(
         schemas.AccountBody,
         {
             "name": request.name,
-            "type": _word(pb.AccountType, "ACCOUNT_TYPE_", request.type),
+            "type": word(pb.AccountType, "ACCOUNT_TYPE_", request.type),
             "currency": request.currency_code,
             "allow_negative": request.allow_negative,
             "credit_limit_minor": request.credit_limit_minor if has_limit else None,
@@ -55,13 +52,13 @@ async def CreateAccount(
         external_id=body.external_id or "",
         metadata=body.metadata,
     )
-    return pb.CreateAccountResponse(account=_account(row))
+    return pb.CreateAccountResponse(account=account(row))
 
 
 @rpc.read
 async def GetAccount(tx: ReadTransaction, request: pb.GetAccountRequest) -> pb.GetAccountResponse:
     """Return an account with its balances."""
-    return pb.GetAccountResponse(account=_account(await accounts.get_account(tx, request.id)))
+    return pb.GetAccountResponse(account=account(await accounts.get_account(tx, request.id)))
 
 
 @rpc.read
@@ -72,7 +69,7 @@ async def ListAccounts(
     page = Page.of(request.page_size, request.page_token)
     rows, cursor = await accounts.list_accounts(tx, page)
     return pb.ListAccountsResponse(
-        accounts=[_account(row) for row in rows], next_page_token=cursor or ""
+        accounts=[account(row) for row in rows], next_page_token=cursor or ""
     )
 
 
@@ -81,7 +78,7 @@ async def GetBalance(tx: ReadTransaction, request: pb.GetBalanceRequest) -> pb.G
     """Return an account's balances, now or at an instant."""
     at = from_timestamp(request, "at")
     found = await accounts.get_balance(tx, request.account_id, at)
-    return pb.GetBalanceResponse(balance=_balance(found))
+    return pb.GetBalanceResponse(balance=balance(found))
 
 
 @rpc.steps
@@ -91,15 +88,15 @@ async def RecordTransaction(
     """Record one transaction."""
 
     def tell(recorded: Recorded) -> tuple[pb.RecordTransactionResponse, StoredAnswer]:
-        return _kept(
+        return kept(
             pb.RecordTransactionResponse(
-                transaction=_transaction(recorded.transaction),
-                balances=[_balance(item) for item in recorded.balances],
+                transaction=transaction(recorded.transaction),
+                balances=[balance(item) for item in recorded.balances],
             )
         )
 
     answer: pb.RecordTransactionResponse = await transactions.record_transaction(
-        call, _new(request), tell
+        call, new_transaction(request), tell
     )
     return answer
 
@@ -112,12 +109,12 @@ async def PostTransactions(
     news: list[domain.NewTransaction | BillplaneError] = []
     for item in request.transactions:
         try:
-            news.append(_new(item))
+            news.append(new_transaction(item))
         except BillplaneError as error:
             news.append(error)
 
     def tell(results: Sequence[Result]) -> tuple[pb.PostTransactionsResponse, StoredAnswer]:
-        return _kept(
+        return kept(
             pb.PostTransactionsResponse(
                 results=[
                     pb.PostTransactionResult(
@@ -141,16 +138,16 @@ async def HoldTransaction(
     """Record a pending transaction."""
 
     def tell(recorded: Recorded) -> tuple[pb.HoldTransactionResponse, StoredAnswer]:
-        return _kept(
+        return kept(
             pb.HoldTransactionResponse(
-                transaction=_transaction(recorded.transaction),
-                balances=[_balance(item) for item in recorded.balances],
+                transaction=transaction(recorded.transaction),
+                balances=[balance(item) for item in recorded.balances],
             )
         )
 
     expires_at = from_timestamp(request, "expires_at")
     answer: pb.HoldTransactionResponse = await transactions.record_transaction(
-        call, _new(request, pending=True, expires_at=expires_at), tell
+        call, new_transaction(request, pending=True, expires_at=expires_at), tell
     )
     return answer
 
@@ -160,11 +157,11 @@ async def CommitHold(call: Call, request: pb.CommitHoldRequest) -> pb.CommitHold
     """Post a pending transaction, or a part of it."""
 
     def tell(recorded: Recorded) -> tuple[pb.CommitHoldResponse, StoredAnswer]:
-        return _kept(
+        return kept(
             pb.CommitHoldResponse(
-                hold=_transaction(recorded.hold or recorded.transaction),
-                transaction=_transaction(recorded.transaction),
-                balances=[_balance(item) for item in recorded.balances],
+                hold=transaction(recorded.hold or recorded.transaction),
+                transaction=transaction(recorded.transaction),
+                balances=[balance(item) for item in recorded.balances],
             )
         )
 
@@ -179,10 +176,10 @@ async def ReleaseHold(call: Call, request: pb.ReleaseHoldRequest) -> pb.ReleaseH
     """Give back what a pending transaction still reserves."""
 
     def tell(recorded: Recorded) -> tuple[pb.ReleaseHoldResponse, StoredAnswer]:
-        return _kept(
+        return kept(
             pb.ReleaseHoldResponse(
-                hold=_transaction(recorded.hold or recorded.transaction),
-                balances=[_balance(item) for item in recorded.balances],
+                hold=transaction(recorded.hold or recorded.transaction),
+                balances=[balance(item) for item in recorded.balances],
             )
         )
 
@@ -195,10 +192,10 @@ async def Reverse(call: Call, request: pb.ReverseRequest) -> pb.ReverseResponse:
     """Record the opposite of a posted transaction, once."""
 
     def tell(recorded: Recorded) -> tuple[pb.ReverseResponse, StoredAnswer]:
-        return _kept(
+        return kept(
             pb.ReverseResponse(
-                transaction=_transaction(recorded.transaction),
-                balances=[_balance(item) for item in recorded.balances],
+                transaction=transaction(recorded.transaction),
+                balances=[balance(item) for item in recorded.balances],
             )
         )
 
@@ -215,7 +212,7 @@ async def GetTransaction(
 ) -> pb.GetTransactionResponse:
     """Return one transaction."""
     view = await transactions.get_transaction(tx, request.id)
-    return pb.GetTransactionResponse(transaction=_transaction(view))
+    return pb.GetTransactionResponse(transaction=transaction(view))
 
 
 @rpc.read
@@ -226,7 +223,7 @@ async def ListTransactions(
     page = Page.of(request.page_size, request.page_token)
     views, cursor = await transactions.list_transactions(tx, page)
     return pb.ListTransactionsResponse(
-        transactions=[_transaction(view) for view in views], next_page_token=cursor or ""
+        transactions=[transaction(view) for view in views], next_page_token=cursor or ""
     )
 
 
@@ -238,7 +235,7 @@ async def ListEntries(
     page = Page.of(request.page_size, request.page_token)
     rows, cursor = await accounts.list_entries(tx, request.account_id, page)
     return pb.ListEntriesResponse(
-        entries=[_entry(row) for row in rows], next_page_token=cursor or ""
+        entries=[entry(row) for row in rows], next_page_token=cursor or ""
     )
 
 
@@ -267,119 +264,4 @@ async def GetTrialBalance(
             )
             for currency, lines in found.items()
         ]
-    )
-
-
-def _kept(message: Any) -> tuple[Any, StoredAnswer]:
-    proto: Message = message
-    return message, StoredAnswer(200, {}, proto.SerializeToString())
-
-
-def _new(request: Any, *, pending: bool = False, expires_at: Any = None) -> domain.NewTransaction:
-    """Read a transaction to be, by the rules of REST.
-
-    Raises: Invalid.
-    """
-    body = parse_body(
-        schemas.TransactionBody,
-        {
-            "postings": [
-                {
-                    "account_id": leg.account_id,
-                    "direction": _word(pb.Direction, "DIRECTION_", leg.direction),
-                    "amount_minor": leg.amount_minor,
-                    "currency_code": leg.currency_code or None,
-                }
-                for leg in request.postings
-            ],
-            "currency_code": request.currency_code,
-            "description": request.description,
-            "external_id": request.external_id or None,
-            "pending": pending,
-            "expires_at": expires_at,
-            "rate_id": request.rate_id,
-            "metadata": dict(request.metadata),
-        },
-    )
-    return domain.NewTransaction(
-        postings=[
-            domain.Posting(leg.account_id, leg.direction, leg.amount_minor, leg.currency_code or "")
-            for leg in body.postings
-        ],
-        currency_code=body.currency_code,
-        external_id=body.external_id or "",
-        description=body.description,
-        metadata=body.metadata,
-        rate_id=body.rate_id,
-        pending=body.pending,
-        expires_at=body.expires_at,
-    )
-
-
-def _balance(balance: domain.Balance) -> pb.Balance:
-    return pb.Balance(
-        account_id=balance.account_id,
-        currency_code=balance.currency_code,
-        balance_minor=balance.balance_minor,
-        pending_in_minor=balance.pending_in_minor,
-        pending_out_minor=balance.pending_out_minor,
-        available_minor=balance.available_minor,
-        entry_count=balance.entry_count,
-    )
-
-
-def _account(row: AccountRow) -> pb.Account:
-    return pb.Account(
-        id=row.id,
-        external_id=row.external_id,
-        name=row.name,
-        type=pb.AccountType.Value(f"ACCOUNT_TYPE_{row.type.upper()}"),
-        currency_code=row.currency_code,
-        allow_negative=row.allow_negative,
-        credit_limit_minor=row.credit_limit_minor,
-        metadata=row.tags,
-        balance=_balance(balance_of(row)),
-        created_at=to_timestamp(row.created_at),
-    )
-
-
-def _transaction(view: View) -> pb.Transaction:
-    return pb.Transaction(
-        id=view.id,
-        kind=view.kind,
-        state=pb.TransactionState.Value(f"TRANSACTION_STATE_{view.state.upper()}"),
-        currency_code=view.currency_code,
-        postings=[
-            pb.Posting(
-                account_id=leg.account,
-                direction=pb.Direction.Value(f"DIRECTION_{leg.direction.upper()}"),
-                amount_minor=leg.amount_minor,
-                currency_code=leg.currency_code,
-            )
-            for leg in view.postings
-        ],
-        external_id=view.external_id,
-        description=view.description,
-        metadata=view.metadata,
-        parent_id=view.parent_id,
-        rate_id=view.rate_id,
-        recorded_at=to_timestamp(view.recorded_at),
-        expires_at=to_timestamp(view.expires_at),
-        committed_minor=view.committed_minor,
-        remaining_minor=view.remaining_minor,
-    )
-
-
-def _entry(row: EntryRow) -> pb.Entry:
-    return pb.Entry(
-        transaction_id=row.transaction_id,
-        number=row.number,
-        direction=pb.Direction.Value(f"DIRECTION_{row.direction.upper()}"),
-        phase=pb.Phase.Value(f"PHASE_{row.phase.upper()}"),
-        amount_minor=row.amount_minor,
-        currency_code=row.currency_code,
-        balance_minor=row.posted_after_minor,
-        pending_in_minor=row.pending_in_after_minor,
-        pending_out_minor=row.pending_out_after_minor,
-        recorded_at=to_timestamp(row.recorded_at),
     )

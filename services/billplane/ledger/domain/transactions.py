@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from billplane.chassis.errors import FieldError, Invalid
 from billplane.ledger.errors import TransactionUnbalanced
@@ -18,8 +18,7 @@ GROW_BY_DEBIT = frozenset({"asset", "expense"})
 OPPOSITE: Mapping[Direction, Direction] = {"debit": "credit", "credit": "debit"}
 
 
-@dataclass(frozen=True, slots=True)
-class Posting:
+class Posting(NamedTuple):
     """One leg: `account` is an id, or an external_id until it was looked up."""
 
     account: str
@@ -71,7 +70,7 @@ class TrialLine:
     credit_minor: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewTransaction:
     """What somebody wants recorded; a hold when it is pending."""
 

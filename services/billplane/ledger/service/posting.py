@@ -89,7 +89,8 @@ def transfer_of(new: NewTransaction, accounts: Mapping[str, Account]) -> Transfe
         postings=postings,
         currency_code=new.currency_code,
         external_id=new.external_id,
-        fingerprint=domain.fingerprint(new, postings),
+        # Only what can be asked for again is compared.
+        fingerprint=domain.fingerprint(new, postings) if new.external_id else "",
         description=new.description,
         metadata=new.metadata,
         rate_id=new.rate_id,

@@ -74,7 +74,7 @@ def render(wording: Wording, variables: Mapping[str, str]) -> Rendered:
     """
     try:
         subject = " ".join(_TEXT.from_string(wording.subject).render(variables).split())
-        text = _TEXT.from_string(wording.text).render(variables)
+        text = _TEXT.from_string(wording.text).render(variables).strip() or subject
         if wording.html:
             html = _HTML.from_string(wording.html).render(variables)
         else:
@@ -83,7 +83,7 @@ def render(wording: Wording, variables: Mapping[str, str]) -> Rendered:
         raise TemplateInvalid(f"the template cannot be filled in: {error}") from None
     if len(text) > RENDERED_MAX or len(html) > RENDERED_MAX:
         raise TemplateInvalid(f"a message has at most {RENDERED_MAX} characters")
-    return Rendered(subject, text.strip() + "\n", html)
+    return Rendered(subject, text + "\n", html)
 
 
 def check(part: str, source: str) -> None:
