@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import socket
+import threading
 from contextlib import asynccontextmanager
 
 import pytest
@@ -23,7 +24,10 @@ PRIVATE = [
     "192.0.0.1",
     "192.0.2.1",
     "192.168.1.1",
+    "192.88.99.1",
     "198.18.0.1",
+    "198.51.100.7",
+    "203.0.113.7",
     "224.0.0.1",
     "240.0.0.1",
     "255.255.255.255",
@@ -31,17 +35,24 @@ PRIVATE = [
     "::1",
     "::ffff:127.0.0.1",
     "::ffff:10.0.0.1",
+    "::ffff:169.254.169.254",
+    "::ffff:a9fe:a9fe",
+    "::ffff:0:127.0.0.1",
     "::127.0.0.1",
     "64:ff9b::7f00:1",
+    "64:ff9b::a9fe:a9fe",
+    "100::1",
     "64:ff9b:1::1",
     "2002:7f00:1::",
     "2002:a00:1::",
+    "2002:a9fe:a9fe::",
     "2002:100::",
     "2002:808:808::1",
     "2001:0:7f00:1::",
     "2001:db8::1",
     "fc00::1",
     "fd00::1",
+    "fd00:ec2::254",
     "fe80::1",
     "fe80::1%eth0",
     "fec0::1",
@@ -229,6 +240,63 @@ async def test_a_name_is_looked_up_once_and_only_what_was_checked_is_connected(m
     assert [item["host"] for item in found] == ["8.8.8.8"]
     with pytest.raises(UrlRefused):
         await resolver.resolve("rebinding.example", 80)
+
+
+async def test_a_name_that_changes_its_answer_between_two_requests_gets_nowhere(monkeypatch):
+    """The second request asks again, and what it is told then is checked again."""
+    reached = []
+
+    async def answer(_request):
+        reached.append(1)
+        return web.Response(headers={"Connection": "close"})
+
+    async with _server(answer) as port:
+        asked = []
+
+        def answers(host, wanted, *_options):
+            asked.append(host)
+            address = "127.0.0.1" if len(asked) == 1 else "10.0.0.1"
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, wanted))]
+
+        monkeypatch.setattr(socket, "getaddrinfo", answers)
+        async with _client(("127.0.0.1",)) as client:
+            url = f"http://rebinding.example:{port}/"
+            assert (await client.fetch(url)).status == 200
+            # What was looked up is remembered for some seconds; then it is looked up anew.
+            client._session.connector.clear_dns_cache()
+            with pytest.raises(UrlRefused):
+                await client.fetch(url)
+    assert (len(asked), len(reached)) == (2, 1)
+
+
+async def test_a_slow_look_up_holds_up_no_other_client(monkeypatch):
+    async def answer(_request):
+        return web.Response(text="fast")
+
+    release = threading.Event()
+
+    def answers(host, wanted, *_options):
+        if host == "slow.example":
+            release.wait(10)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", wanted))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", answers)
+    async with _server(answer) as port, _client() as client, _client() as other:
+        url = f"http://slow.example:{port}/"
+        waiting = [asyncio.create_task(client.fetch(url)) for _ in range(20)]
+        await asyncio.sleep(0.05)
+        assert (await other.fetch(f"http://fast.example:{port}/")).body == b"fast"
+        release.set()
+        assert {item.status for item in await asyncio.gather(*waiting)} == {200}
+
+
+async def test_as_much_of_an_answer_is_kept_as_was_asked_for():
+    async def answer(_request):
+        return web.Response(body=b"x" * 1_000_000)
+
+    async with _server(answer) as port, _client() as client:
+        got = await client.fetch(f"http://127.0.0.1:{port}/", answer_bytes_kept=100)
+    assert (got.status, got.body) == (200, b"x" * 100)
 
 
 async def test_proxies_of_the_environment_are_not_asked(monkeypatch):

@@ -82,6 +82,7 @@ class Estate:
         await self._books()
         await self._listeners()
         await self._wallet()
+        await self._payments()
         await self._happened()
         return self
 
@@ -208,6 +209,36 @@ class Estate:
             "operation_id": charge["operation"]["id"],
             "reservation_id": held["reservation"]["id"],
         }
+
+    async def _payments(self) -> None:
+        """Take a payment, give a part of it back, and have another one disputed."""
+        body = {"amount": 100, "currency": "eur", "confirm": True, "description": self.mark}
+        paid, disputed = [
+            await self.make("/v1/payment_intents", {**body, "payment_method": card}, 200)
+            for card in ("pm_card_visa", "pm_card_createDispute")
+        ]
+        given = {"payment_intent": paid["id"], "amount": 10, "metadata": {"of": self.mark}}
+        refund = await self.make("/v1/refunds", given, 200)
+        self.ids |= {
+            "intent": paid["id"],
+            "charge": paid["latest_charge"],
+            "payment_method": paid["payment_method"],
+            "refund": refund["id"],
+        }
+        path = f"/v1/disputes?payment_intent={disputed['id']}"
+        waiting = (
+            "SELECT count(*) FROM payment.collections WHERE tenant_id = $1 AND livemode = $2"
+            " AND state = 'waiting'"
+        )
+        connection = await asyncpg.connect(self.platform.stores.admin_url)
+        async with asyncio.timeout(30):
+            while not (found := (await self.send("GET", path, expect=200))["data"]):
+                await asyncio.sleep(0.05)
+            # What is due is looked at in the background, and then waits for a payment method.
+            while not await connection.fetchval(waiting, self.tenant, self.livemode):
+                await asyncio.sleep(0.05)
+        await connection.close()
+        self.ids["dispute"] = found[0]["id"]
 
     async def _happened(self) -> None:
         """Find a fact in the audit log, and leave it as one that a reaction failed on."""

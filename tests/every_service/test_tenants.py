@@ -27,14 +27,19 @@ BODIES = {
     ("post", "/v1/wallets/{wallet_id}:grant"): {"amount_minor": 1, "kind": "promotional"},
     ("post", "/v1/wallets/{wallet_id}:reserve"): {"amount_minor": 1},
     ("post", "/v1/wallets/{wallet_id}:top_up"): {"amount_minor": 1, "manual_reason": "taken"},
+    ("post", "/v1/payment_methods/{payment_method}/attach"): {"customer": "ada"},
     ("post", "/v1/test_clocks/{clock_id}:advance"): {"to": "2026-06-01T00:00:00Z"},
 }
 # Paths whose parameters name no row: a currency pair, a customer that usage may name freely, and
-# a wording that each tenant has under the same name.
+# a wording that each tenant has under the same name, a processor, and a secret of a payer.
 FREE = (
     "/v1/exchange_rates/{base}/{quote}",
     "/api/v1/billing/{customer_id}",
     "/v1/notification_templates/{template}/{locale}",
+    "/payments/webhooks/{processor}",
+    "/payments/authentications/{token}",
+    "/payments/authentications/{token}/complete",
+    "/payments/authentications/{token}/fail",
 )
 # A tenant's two modes share these, as they share the tenant's settings.
 SHARED = ("meter", "plan", "feed", "rule_id", "key_id", "provider")
@@ -158,6 +163,11 @@ async def test_lists_hold_what_is_the_callers_and_nothing_else(platform, owner, 
         "/v1/tax_calculations": {"calculation_id"},
         "/v1/billing_runs": {"run_id"},
         "/v1/wallets": {"wallet_id"},
+        "/v1/payment_intents": {"intent"},
+        "/v1/payment_methods": {"payment_method"},
+        "/v1/charges": {"charge"},
+        "/v1/refunds": {"refund"},
+        "/v1/disputes": {"dispute"},
         "/v1/ledger/accounts": {"account_id"},
         "/ledger/transactions": {"transaction_id", "hold_id"},
         "/v1/events": {"event_id"},

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode
@@ -17,7 +18,7 @@ class Answer:
     """What came back."""
 
     status: int
-    headers: dict[str, str]
+    headers: Mapping[str, str]
     body: Any
 
     @property
@@ -52,7 +53,7 @@ class Shop:
         ) as response:
             text = await response.text()
             body = json.loads(text) if text.startswith(("{", "[")) else text
-            return Answer(response.status, dict(response.headers), body)
+            return Answer(response.status, response.headers, body)
 
     async def make(self, path: str, form: Any = None, expect: int = 200, **options: Any) -> Any:
         """Send a request that has to be answered so, and return the object."""

@@ -10,9 +10,11 @@ import sys
 
 import aiohttp
 import pytest
+from billplane import catalog
 from billplane.chassis.faults import POINTS
 
 from tests.fixtures.ports import free_port_offset
+from tests.payment.biller import Biller
 from tests.payment.shop import Shop, encoded, run_janitor
 
 STEPS = ("payment.after_attempt", "payment.after_processor", "payment.before_outcome_ends")
@@ -152,3 +154,32 @@ async def test_a_refund_that_was_cut_off_is_ended_once(shop, bank):
         f" AND i.metadata ->> 'billplane_payment_intent' = '{paid['id']}'"
     )
     assert len(given) == 1
+
+
+async def test_credit_is_taken_once_though_its_taker_died(make_stores, run_platform):
+    stores = await make_stores()
+    others = tuple(name for name in catalog.SERVICES if name != "payment")
+    async with run_platform(stores, others) as platform:
+        biller = Biller(platform, "ten_kill_credit")
+        customer = await biller.customer()
+        body = {"customer_id": customer, "currency_code": "EUR"}
+        wallet = await biller.own("POST", "/v1/wallets", body, 201)
+        top_up = {"amount_minor": 400, "manual_reason": "cash"}
+        await biller.own("POST", f"/v1/wallets/{wallet['id']}:top_up", top_up)
+        invoice = await biller.invoice(customer)
+        environ = {**os.environ, **platform.environ, "BILLPLANE_LOG_LEVEL": "WARNING"}
+    environ |= {"BILLPLANE_PORT_OFFSET": str(free_port_offset())}
+    environ |= {"FAULT": COLLECTING[0]}
+    services = ("billing_core", "exchange_rate", "ledger", "payment", "pricing", "subscription")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "billplane", "run", *services), env=environ
+    )
+    async with asyncio.timeout(60):
+        assert await process.wait() == 137
+    async with run_platform(stores) as platform:
+        biller = Biller(platform, "ten_kill_credit")
+        row = await biller.collection(invoice, lambda row: row["state"] == "waiting")
+        assert (row["credit_minor"], row["rounds"]) == (400, 1)
+        assert len(await biller.facts("credit.applied", 1)) == 1
+        found = await biller.own("GET", f"/v1/wallets/{wallet['id']}", expect=200)
+        assert found["balance"]["available_minor"] == 0

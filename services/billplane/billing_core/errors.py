@@ -10,11 +10,11 @@ class WalletNotFound(BillplaneError):
     reason = "WALLET_NOT_FOUND"
 
 
-class WalletOpening(BillplaneError):
-    """The wallet's account is not open yet."""
+class WalletBusy(BillplaneError):
+    """Others changed it again and again before this could be decided."""
 
     kind = Kind.UNAVAILABLE
-    reason = "WALLET_OPENING"
+    reason = "WALLET_BUSY"
 
 
 class ReservationNotFound(BillplaneError):

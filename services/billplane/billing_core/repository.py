@@ -44,12 +44,23 @@ class Held:
         return Holdings(self.wallet.posted_minor, self.wallet.reserved_minor, lots)
 
 
-async def wallet(tx: ReadTransaction, wallet_id: str, *, lock: bool = False) -> WalletRow | None:
-    """Return one wallet of the tenant and mode; locked when asked."""
+async def wallet(tx: ReadTransaction, wallet_id: str) -> WalletRow | None:
+    """Return one wallet of the tenant and mode."""
     query = select(WalletRow).where(WalletRow.id == wallet_id, WalletRow.livemode == tx.livemode)
-    if lock:
-        query = query.with_for_update().execution_options(populate_existing=True)
     return (await tx.session.scalars(query)).one_or_none()
+
+
+async def locked(tx: Transaction, wallet_id: str) -> Held | None:
+    """Return one wallet with what is left of its credits, as they are once it is locked."""
+    query = (
+        select(WalletRow)
+        .where(WalletRow.id == wallet_id, WalletRow.livemode == tx.livemode)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    row = (await tx.session.scalars(query)).one_or_none()
+    # By a statement of its own: what waited for the lock would see credits as they were before.
+    return None if row is None else Held(row, await credits_left(tx, wallet_id))
 
 
 async def wallets_of(tx: ReadTransaction, names: Sequence[str]) -> list[WalletRow]:

@@ -16,13 +16,18 @@ from billplane.chassis.errors import BillplaneError, Kind
 
 ANSWER_BYTES_MAX = 32 * 1024 * 1024
 LOOK_UPS_MAX = 64
+CHECKED_MAX = 10_000
 _NETWORK = ipaddress.IPv4Network | ipaddress.IPv6Network
-# Ways to private addresses that the standard library takes for global: IPv4-compatible ones,
-# translation within a site, and site-local ones. Source: RFC 4291 2.5.5.1, RFC 8215, RFC 3879.
+# Ways to private addresses that the standard library takes for global: IPv4-compatible and
+# IPv4-translated ones, translation within a site, site-local ones, and relays between the two
+# kinds. Source: RFC 4291 2.5.5.1, RFC 2765 2.1, RFC 8215, RFC 3879, RFC 7526.
 # What holds another address within, or is no more; Python's own list differs between versions.
 _NEVER = tuple(
     ipaddress.ip_network(text)
-    for text in ("::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16", "fec0::/10")
+    for text in (
+        *("::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "2001::/32", "2002::/16", "fec0::/10"),
+        "192.88.99.0/24",
+    )
 )
 
 
@@ -101,10 +106,10 @@ class Guard:
                 embedded = ipaddress.IPv4Address(int(found) & 0xFFFFFFFF)
             if embedded is not None:
                 return self.allows("", str(embedded))
-            if any(found in network for network in _NEVER):
-                return False
         if any(found in network for network in self._networks if network.version == found.version):
             return True
+        if any(found in network for network in _NEVER if network.version == found.version):
+            return False
         return found.is_global and not found.is_multicast
 
 
@@ -155,6 +160,7 @@ class HttpClient:
     ) -> None:
         self._guard = Guard(allowed)
         self._connections = connections
+        self._checked: dict[str, URL] = {}
         self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, connect=5)
         self._session: aiohttp.ClientSession | None = None
 
@@ -172,7 +178,12 @@ class HttpClient:
 
         Raises: UrlRefused, FetchFailed.
         """
-        checked = self._guard.check_url(url)
+        checked = self._checked.get(url)
+        if checked is None:
+            checked = self._guard.check_url(url)
+            if len(self._checked) >= CHECKED_MAX:
+                self._checked.clear()
+            self._checked[url] = checked
         if self._session is None:
             connector = aiohttp.TCPConnector(
                 resolver=_Resolver(self._guard, self._connections or LOOK_UPS_MAX),

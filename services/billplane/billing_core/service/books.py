@@ -28,10 +28,10 @@ async def lock(tx: Transaction, wallet_id: str) -> Held:
 
     Raises: WalletNotFound.
     """
-    wallet = await repository.wallet(tx, wallet_id, lock=True)
-    if wallet is None:
+    held = await repository.locked(tx, wallet_id)
+    if held is None:
         raise WalletNotFound(f"there is no wallet {wallet_id}")
-    return Held(wallet, await repository.credits_left(tx, wallet_id))
+    return held
 
 
 async def read(tx: ReadTransaction, wallet: WalletRow) -> Held:

@@ -12,6 +12,10 @@ register("billing_core.after_wallet", "billing_core.after_account")
 class NotOpen(Exception):
     """The wallet's account is not known to be open."""
 
+    def __init__(self, wallet_id: str) -> None:
+        super().__init__(wallet_id)
+        self.wallet_id = wallet_id
+
 
 async def open_account(call: Call, wallet_id: str) -> None:
     """Open the account of a wallet that was just stored, or go on where somebody stopped.

@@ -1,5 +1,6 @@
 """Reservations: set aside, committed in parts, released, run out of time."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -92,7 +93,6 @@ async def commit_reservation(
     Idempotent by: the request id.
     """
     call.principal.require("wallets:write")
-    wallet_id = await _wallet_of(call, reservation_id)
 
     async def decide(tx: Transaction, held: Held) -> OperationRow:
         reservation = await _open(tx, reservation_id)
@@ -122,7 +122,7 @@ async def commit_reservation(
         await books.take(tx, held, row, moves)
         return row
 
-    return await running.run(call, wallet_id, decide)
+    return await running.run(call, _owner(reservation_id), decide)
 
 
 async def release_reservation(call: Call, reservation_id: str) -> Done:
@@ -132,7 +132,6 @@ async def release_reservation(call: Call, reservation_id: str) -> Done:
     Idempotent by: the request id.
     """
     call.principal.require("wallets:write")
-    wallet_id = await _wallet_of(call, reservation_id)
 
     async def decide(tx: Transaction, held: Held) -> OperationRow:
         reservation = await _open(tx, reservation_id)
@@ -142,13 +141,12 @@ async def release_reservation(call: Call, reservation_id: str) -> Done:
             *(tx, held, domain.RELEASE, 0), call=call, reservation_id=reservation.id
         )
 
-    return await running.run(call, wallet_id, decide)
+    return await running.run(call, _owner(reservation_id), decide)
 
 
 async def run_out_reservation(call: Call, reservation_id: str) -> None:
     """Free what a reservation holds whose time is over, unless somebody was faster."""
     call.principal.require_internal()
-    wallet_id = await _wallet_of(call, reservation_id)
 
     async def decide(tx: Transaction, held: Held) -> OperationRow | None:
         try:
@@ -161,7 +159,7 @@ async def run_out_reservation(call: Call, reservation_id: str) -> None:
             *(tx, held, domain.RUN_OUT, 0), call=call, reservation_id=reservation.id
         )
 
-    await running.run(call, wallet_id, decide)
+    await running.run(call, _owner(reservation_id), decide)
 
 
 async def get_reservation(tx: ReadTransaction, reservation_id: str) -> ReservationRow:
@@ -176,12 +174,16 @@ async def get_reservation(tx: ReadTransaction, reservation_id: str) -> Reservati
     return row
 
 
-async def _wallet_of(call: Call, reservation_id: str) -> str:
-    async with call.reading() as tx:
+def _owner(reservation_id: str) -> Callable[[ReadTransaction], Awaitable[str]]:
+    """Find the wallet of a reservation where it is decided on."""
+
+    async def find(tx: ReadTransaction) -> str:
         row = await repository.reservation(tx, reservation_id)
-    if row is None:
-        raise ReservationNotFound(f"there is no reservation {reservation_id}")
-    return row.wallet_id
+        if row is None:
+            raise ReservationNotFound(f"there is no reservation {reservation_id}")
+        return row.wallet_id
+
+    return find
 
 
 async def _open(tx: Transaction, reservation_id: str) -> ReservationRow:

@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 
 from billplane.billing_core import domain, peers, repository
-from billplane.billing_core.errors import OperationNotFound
+from billplane.billing_core.errors import OperationNotFound, WalletBusy
 from billplane.billing_core.models import OperationRow
 from billplane.billing_core.peers import Posted
 from billplane.billing_core.repository import Held
@@ -46,6 +46,8 @@ register(
 )
 
 Decide = Callable[[Transaction, Held], Awaitable[OperationRow | None]]
+# A wallet's id, or how it is found in the transaction that decides.
+Whose = str | Callable[[ReadTransaction], Awaitable[str]]
 
 
 class Waits(Exception):
@@ -74,7 +76,7 @@ class Done:
     result: dict[str, Any]
 
 
-async def run(call: Call, wallet_id: str, decide: Decide) -> Done:
+async def run(call: Call, whose: Whose, decide: Decide) -> Done:
     """Decide on an operation under the wallet's lock, post it, complete it.
 
     Raises: what `decide` raises, IdempotencyKeyReused, the ledger's errors.
@@ -82,18 +84,18 @@ async def run(call: Call, wallet_id: str, decide: Decide) -> Done:
     """
     for left in reversed(range(_TRIES_MAX)):
         try:
-            work = await _begin(call, wallet_id, decide)
+            wallet_id, work = await _begin(call, whose, decide)
             break
         except Waits as waits:
             await complete(call, waits.operation_id)
-        except opening.NotOpen:
-            await opening.open_account(call, wallet_id)
+        except opening.NotOpen as closed:
+            await opening.open_account(call, closed.wallet_id)
         except IntegrityError as error:
             # The same request, or the same payment, was faster on another way.
             if not left or "uq_operations_" not in str(error.orig):
                 raise
     else:
-        raise BillplaneError("the wallet is changed too fast; try again")
+        raise WalletBusy("the wallet is changed too fast; try again", retry_after_seconds=1)
     faultpoint("billing_core.after_decision")
     if work is None:
         tx = await call.last()
@@ -103,22 +105,23 @@ async def run(call: Call, wallet_id: str, decide: Decide) -> Done:
     return Done(row, row.result)
 
 
-async def _begin(call: Call, wallet_id: str, decide: Decide) -> Work | None:
+async def _begin(call: Call, whose: Whose, decide: Decide) -> tuple[str, Work | None]:
     async with call.writing() as tx:
+        wallet_id = whose if isinstance(whose, str) else await whose(tx)
         held = await books.lock(tx, wallet_id)
         if held.wallet.state == "opening":
-            raise opening.NotOpen
+            raise opening.NotOpen(wallet_id)
         if call.key:
             found = await repository.operation_of_request(tx, call.key)
             if found is not None:
                 if found.fingerprint != call.fingerprint:
                     raise IdempotencyKeyReused("this key was used for another request")
-                return await _work(tx, held, found)
+                return wallet_id, await _work(tx, held, found)
         await books.retire(tx, held)
         row = await decide(tx, held)
         await books.look(tx, held)
         await tx.session.flush()
-        return None if row is None else await _work(tx, held, row)
+        return wallet_id, None if row is None else await _work(tx, held, row)
 
 
 async def _work(tx: ReadTransaction, held: Held, operation: OperationRow) -> Work:

@@ -157,7 +157,7 @@ _CLAIM = """
       WHERE d.tenant_id = l.tenant_id AND d.endpoint_id = l.endpoint_id
         AND d.state = 'pending' AND d.due_at <= moment
       ORDER BY d.due_at LIMIT per_endpoint FOR UPDATE SKIP LOCKED) d
-    WHERE e.status = 'enabled' AND NOT l.endpoint_id = ANY (busy)
+    WHERE e.status = 'enabled' AND l.endpoint_id NOT IN (SELECT unnest(busy))
       AND (with_failing OR e.failing_since IS NULL)
     LIMIT row_limit),
   claimed AS (
@@ -165,12 +165,12 @@ _CLAIM = """
       due_at = moment + make_interval(secs => lease_seconds)
     FROM due WHERE (d.tenant_id, d.id) = (due.tenant_id, due.id)
     RETURNING d.tenant_id, d.livemode, d.id, d.endpoint_id, d.event_id, d.event_sequence,
-      d.attempts, d.started_at)
+      d.attempts, d.started_at, due.url, due.secret, due.previous_secret, due.previous_expires_at,
+      due.failing_since)
   SELECT c.tenant_id, c.livemode, c.id, c.endpoint_id, c.event_id, c.attempts, c.started_at,
-    u.url, u.secret, u.previous_secret, u.previous_expires_at,
-    u.failing_since IS NOT NULL AS failing, v.body
+    c.url, c.secret, c.previous_secret, c.previous_expires_at,
+    c.failing_since IS NOT NULL AS failing, v.body
   FROM claimed c
-  JOIN due u ON (u.tenant_id, u.id) = (c.tenant_id, c.id)
   JOIN events v ON (v.tenant_id, v.livemode, v.sequence)
     = (c.tenant_id, c.livemode, c.event_sequence)
   ORDER BY c.tenant_id, c.endpoint_id

@@ -1,8 +1,9 @@
 """Deliveries: added with their event, claimed some hundred at a time, finished set-wise."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final
 
 from sqlalchemy import Row, select, text
@@ -49,6 +50,7 @@ class Result:
     answer: str
 
 
+_VALUES: Final = attrgetter(*(field.name for field in fields(Result)))
 _ARRAYS: Final = (
     "tenant_ids", "ids", "endpoint_ids", "states", "statuses", "errors", "due_ats",
     "attempted_ats", "durations", "answers",
@@ -103,7 +105,7 @@ async def finish(
     session: AsyncSession, claimer: str, moment: datetime, results: Sequence[Result]
 ) -> Sequence[Row[Any]]:
     """Write what became of some attempts at once; return the endpoints to be disabled."""
-    columns = zip(*(astuple(result) for result in results), strict=True)
+    columns = zip(*map(_VALUES, results), strict=True)
     values: dict[str, Any] = {
         name: list(column) for name, column in zip(_ARRAYS, columns, strict=True)
     }

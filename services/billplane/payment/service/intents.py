@@ -288,6 +288,11 @@ async def update_intent(
     row = await held_intent(tx, intent_id, lock=True)
     if set(changes) - {"metadata", "details"} or chosen is not None:
         _step_possible(row)
+    if row.state == "requires_action" and ("amount_minor" in changes or "currency" in changes):
+        # What the payer was asked about is not what will be collected.
+        await abandon(tx, row)
+        row.next_action = None
+        _step(row, "attach")
     if changes.get("amount_minor"):
         row.amount_minor = changes["amount_minor"]
     if changes.get("currency"):
