@@ -56,14 +56,30 @@ def environment() -> dict[str, str]:
 def document() -> dict[str, Any]:
     """Return the whole file."""
     services: dict[str, Any] = {**_stores(), "migrate": _migrate()}
-    for name in catalog.SERVICES:
-        services[host(name)] = _service(name)
+    for names in containers():
+        services[host(names[0])] = _service(names)
     services["resources"] = _resources()
     return {
         "name": "billplane",
         "services": services,
         "volumes": dict.fromkeys(("postgres", "redis", "rabbitmq", "kafka")),
     }
+
+
+def containers() -> list[list[str]]:
+    """Group the services: those that keep the same port of this machine share a container."""
+    groups: list[list[str]] = []
+    owner: dict[int, list[str]] = {}
+    for name in catalog.SERVICES:
+        app = catalog.load(name)
+        kept = [*app.kept_rest_ports, *app.kept_grpc_ports]
+        group = next((owner[port] for port in kept if port in owner), None)
+        if group is None:
+            group = []
+            groups.append(group)
+        group.append(name)
+        owner |= dict.fromkeys(kept, group)
+    return groups
 
 
 def host(service: str) -> str:
@@ -84,13 +100,14 @@ def _program(command: list[str]) -> dict[str, Any]:
     }
 
 
-def _service(name: str) -> dict[str, Any]:
-    app = catalog.load(name)
-    ports = [*app.kept_rest_ports, *app.kept_grpc_ports]
-    if name == "gateway":
-        ports.append(8080)
+def _service(names: list[str]) -> dict[str, Any]:
+    apps = [catalog.load(name) for name in names]
+    ports = {port for app in apps for port in (*app.kept_rest_ports, *app.kept_grpc_ports)}
+    if "gateway" in names:
+        ports.add(8080)
+    aliases = [f"{host(name)}-peers" for name in names] + [host(name) for name in names[1:]]
     made = {
-        **_program(["run", name]),
+        **_program(["run", *names]),
         "depends_on": {"migrate": {"condition": "service_completed_successfully"}},
         "healthcheck": {
             "test": ["CMD", "python", "-c", _READY],
@@ -100,11 +117,11 @@ def _service(name: str) -> dict[str, Any]:
             "start_period": "60s",
             "start_interval": "2s",
         },
-        "networks": {"default": {"aliases": [f"{host(name)}-peers"]}},
+        "networks": {"default": {"aliases": aliases}},
         "restart": "unless-stopped",
         "stop_grace_period": "45s",
     }
-    if name == "gateway":
+    if "gateway" in names:
         # The door opens when there is something behind it; nothing else waits for what ends.
         made["depends_on"] = {"resources": {"condition": "service_completed_successfully"}}
     if ports:

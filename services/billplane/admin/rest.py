@@ -20,7 +20,7 @@ Cursor = Annotated[str, Query(max_length=500)]
 @rest.get("/admin/dead_letters")
 async def list_dead_letters(
     call: Steps,
-    service_name: Annotated[str, Query(alias="service", min_length=1, max_length=100)],
+    service_name: Annotated[str, Query(alias="service", max_length=100)] = "",
     limit: Limit = 50,
     cursor: Cursor = "",
 ) -> schemas.DeadLetterList:
