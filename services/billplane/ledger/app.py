@@ -4,6 +4,7 @@ from billplane.chassis.app import Route, ServiceApp
 from billplane.chassis.events import fact
 from billplane.chassis.runtime import Runtime
 from billplane.ledger.consumers import consumers
+from billplane.ledger.ingest import routes
 from billplane.ledger.invariants import (
     balances_equal_entries,
     chain_is_intact,
@@ -55,6 +56,7 @@ app = ServiceApp(
     ],
     kept_rest_ports=[8083],
     kept_grpc_ports=[50052],
+    asgi=routes,
     start=start_ledger,
     finders=["due_holds"],
     batch_writers=["apply_batch", "entries_balance"],
