@@ -3,6 +3,7 @@
 from billplane.chassis.app import Route, ServiceApp
 from billplane.chassis.events import fact
 from billplane.chassis.runtime import Runtime
+from billplane.ledger import repository
 from billplane.ledger.consumers import consumers
 from billplane.ledger.ingest import routes
 from billplane.ledger.invariants import (
@@ -14,6 +15,7 @@ from billplane.ledger.invariants import (
 from billplane.ledger.jobs import jobs
 from billplane.ledger.rest import rest
 from billplane.ledger.rpc import rpc
+from billplane.ledger.service.gathering import Gathering
 from billplane.ledger.service.opening import AccountIndex
 from billplane.ledger.service.writer import Writer
 from billplane.ledger.settings import LedgerSettings
@@ -25,6 +27,7 @@ class State:
 
     def __init__(self, runtime: Runtime) -> None:
         self.accounts = AccountIndex()
+        self.balances = Gathering(repository.balances)
         self.writer = Writer(runtime)
 
     async def close(self) -> None:

@@ -59,9 +59,9 @@ async def get_account(account_id: str, tx: Reader) -> schemas.Account:
 
 
 @rest.get("/v1/ledger/accounts/{account_id}/balance")
-async def get_balance(account_id: str, tx: Reader, at: Instant | None = None) -> schemas.Balance:
+async def get_balance(account_id: str, call: Steps, at: Instant | None = None) -> schemas.Balance:
     """Return an account's balances, now or as they stood at an instant."""
-    return _balance(await accounts.get_balance(tx, account_id, at))
+    return _balance(await accounts.get_balance(call, account_id, at))
 
 
 @rest.get("/v1/ledger/accounts/{account_id}/entries")

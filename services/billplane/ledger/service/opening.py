@@ -1,8 +1,6 @@
 """Which accounts there are; those of the chart are opened when a posting first names them."""
 
-import asyncio
 from collections.abc import Collection, Iterable
-from weakref import WeakValueDictionary
 
 from billplane.chassis import ids
 from billplane.chassis.call import Call
@@ -10,17 +8,9 @@ from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.ledger import domain, repository
 from billplane.ledger.domain import Account, ChartAccount
 from billplane.ledger.models import AccountRow
+from billplane.ledger.service.gathering import Gathering
 
 REMEMBERED_MAX = 200_000
-Shard = tuple[str, bool]
-
-
-class _Question:
-    """Names that are asked for by one statement, and what there is."""
-
-    def __init__(self) -> None:
-        self.names: set[str] = set()
-        self.found: dict[str, Account] | None = None
 
 
 class AccountIndex:
@@ -28,9 +18,7 @@ class AccountIndex:
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, bool, str], Account] = {}
-        self._gathering: dict[Shard, _Question] = {}
-        # Kept by whoever waits.
-        self._locks: WeakValueDictionary[Shard, asyncio.Lock] = WeakValueDictionary()
+        self._looked_up = Gathering(repository.accounts_named)
 
     async def find(self, call: Call, names: Collection[str]) -> dict[str, Account]:
         """Return the accounts that there are, by name; those of the chart are there when asked."""
@@ -48,26 +36,10 @@ class AccountIndex:
         return found | new
 
     async def _look_up(self, call: Call, names: Collection[str]) -> dict[str, Account]:
-        """Ask the database for accounts, together with what others ask meanwhile.
-
-        The first goes at once; while it is on its way others gather, and go together.
-        """
-        if call.key:  # whose answer may be there already
-            async with call.reading() as reading:
-                return await repository.accounts_named(reading, names)
-        shard = (call.principal.tenant_id, call.principal.livemode)
-        lock = self._locks.setdefault(shard, asyncio.Lock())
-        question = self._gathering.setdefault(shard, _Question())
-        question.names.update(names)
-        async with lock:
-            if question.found is None:
-                if self._gathering.get(shard) is question:
-                    del self._gathering[shard]
-                runtime = call.runtime
-                async with runtime.database.read(runtime, call.principal) as tx:
-                    question.found = await repository.accounts_named(tx, question.names)
-            found = question.found
-        return {name: found[name] for name in names if name in found}
+        if not call.key:
+            return await self._looked_up.ask(call, names)
+        async with call.reading() as tx:  # the key's answer may be there already
+            return await repository.accounts_named(tx, names)
 
     async def find_within(self, tx: Transaction, names: Collection[str]) -> dict[str, Account]:
         """Do the same in a transaction; what it opened is remembered by nobody until it has ended.
