@@ -21,6 +21,7 @@ SERVICE_FILES = {
     "models.py", "domain.py", "errors.py", "settings.py", "migrations", "data", "templates",
 }  # fmt: skip
 OWN_FILES = {
+    "ledger": {"ingest.py"},
     "metering": {"ingest.py"},
     "gateway": {"edge.py", "stream.py"},
     "invoice": {"render.py"},

@@ -82,6 +82,7 @@ def platform() -> Iterator[tuple[Judged, dict[str, str]]]:
         **os.environ,
         "BILLPLANE_HOME": str(home / "platform"),
         "BILLPLANE_PORT_OFFSET": str(free_offset()),
+        "BILLPLANE_OUTGOING_ALLOW_LIST": "127.0.0.1",
         "XDG_CONFIG_HOME": str(home / "config"),
     }
     try:

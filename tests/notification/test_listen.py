@@ -96,30 +96,31 @@ class Gateway:
         await self._platform.stop()
 
 
-async def key_of(platform: RunningPlatform) -> tuple[str, dict[str, str]]:
-    """Register somebody; give a key that may only listen, and headers that may do more."""
+async def key_of(platform: RunningPlatform) -> tuple[str, str]:
+    """Register somebody; give a key that may only listen, and the tenant."""
     account = {"email": f"listen{random.random()}@example.com", "password": "a-long-password"}
     user = await platform.request("POST", "/auth/register", json=account, expect=201)
     session = await platform.request("POST", "/auth/login", json=account, expect=200)
     headers = {"Authorization": f"Bearer {session['access_token']}"}
     body = {"name": "listen", "scopes": ["events:read"]}
     made = await platform.request("POST", "/auth/api_keys", json=body, headers=headers, expect=201)
-    return made["key"], platform.headers(user["tenant_id"])
+    return made["key"], user["tenant_id"]
 
 
-async def happen(platform, headers, count):
+async def happen(platform, tenant, count):
     """Make customers and change their names: c:0, c:1, c:2 … for each."""
     ids = []
     for number in range(CUSTOMERS):
         body = {"name": f"{number}:0"}
         made = await platform.request(
-            "POST", "/v1/customers", json=body, headers=headers, expect=201
+            "POST", "/v1/customers", json=body, headers=platform.headers(tenant), expect=201
         )
         ids.append(made["id"])
     for place in range(count - CUSTOMERS):
         number = place % CUSTOMERS
         body = {"name": f"{number}:{place // CUSTOMERS + 1}"}
         path = f"/v1/customers/{ids[number]}"
+        headers = platform.headers(tenant)  # a token lasts a minute
         await platform.request("PATCH", path, json=body, headers=headers, expect=200)
 
 
@@ -129,14 +130,14 @@ def named(heard):
 
 async def test_killed_and_cut_off_it_hears_every_event_in_order(make_stores, tmp_path):
     async with running(await make_stores(), BACKEND) as platform, hook() as target:
-        key, headers = await key_of(platform)
+        key, tenant = await key_of(platform)
         gateway = Gateway(platform)
         await gateway.start()
         listener = Listener(tmp_path, key, gateway.url, "--forward-to", f"{target.url}/webhook")
         try:
             await listener.start()
             await listener.is_there()
-            happening = asyncio.create_task(happen(platform, headers, EVENTS))
+            happening = asyncio.create_task(happen(platform, tenant, EVENTS))
             chance = random.Random(7)
             for round_ in range(6):
                 await target.count(len(target.heard) + chance.randrange(1, EVENTS // 20), 60)
@@ -173,7 +174,8 @@ async def test_killed_and_cut_off_it_hears_every_event_in_order(make_stores, tmp
 async def test_it_hears_only_what_was_asked_for_and_waits_for_a_program_that_is_away(
     platform, tmp_path
 ):
-    key, headers = await key_of(platform)
+    key, tenant = await key_of(platform)
+    headers = platform.headers(tenant)
     async with hook() as gone:
         address = gone.url
     listener = Listener(

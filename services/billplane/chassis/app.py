@@ -45,7 +45,8 @@ class Route:
 class ServiceApp:
     """What a service is made of.
 
-    `asgi` builds raw routes (path → ASGI app) for hot paths; `front` replaces the whole REST side
+    `asgi` builds raw routes (path → ASGI app) for hot paths, one that returns what to receive from
+    leaves the request to `rest`; `front` replaces the whole REST side
     of the service that is the door to all others; `start` prepares what lives as long as the
     process and returns what to close; `mirrors` are the places that it forwards messages to.
     """

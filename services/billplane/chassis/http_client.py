@@ -161,7 +161,7 @@ class HttpClient:
         self._guard = Guard(allowed)
         self._connections = connections
         self._checked: dict[str, URL] = {}
-        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, connect=5)
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=5)
         self._session: aiohttp.ClientSession | None = None
 
     async def fetch(
@@ -213,7 +213,7 @@ class HttpClient:
 
 async def _read(answer: aiohttp.ClientResponse, bytes_kept: int | None) -> bytes:
     chunks, size = [], 0
-    async for chunk in answer.content.iter_chunked(65_536):
+    while chunk := await answer.content.readany():
         size += len(chunk)
         chunks.append(chunk)
         if bytes_kept is not None and size >= bytes_kept:

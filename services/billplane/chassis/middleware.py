@@ -76,8 +76,11 @@ class Middleware:
             principal: Principal | None = scope["billplane.principal"]
             raw = self._raw.get(path)
             if raw is not None:
-                await raw(scope, limited, answer)
-                return
+                # What a raw route leaves to FastAPI, it gives back as it was received.
+                unread = await raw(scope, limited, answer)
+                if unread is None:
+                    return
+                limited = unread
             token = trace_context.attach(extract(_text_headers(headers)))
             try:
                 with (

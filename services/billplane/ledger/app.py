@@ -3,7 +3,9 @@
 from billplane.chassis.app import Route, ServiceApp
 from billplane.chassis.events import fact
 from billplane.chassis.runtime import Runtime
+from billplane.ledger import repository
 from billplane.ledger.consumers import consumers
+from billplane.ledger.ingest import routes
 from billplane.ledger.invariants import (
     balances_equal_entries,
     chain_is_intact,
@@ -13,6 +15,7 @@ from billplane.ledger.invariants import (
 from billplane.ledger.jobs import jobs
 from billplane.ledger.rest import rest
 from billplane.ledger.rpc import rpc
+from billplane.ledger.service.gathering import Gathering
 from billplane.ledger.service.opening import AccountIndex
 from billplane.ledger.service.writer import Writer
 from billplane.ledger.settings import LedgerSettings
@@ -24,6 +27,7 @@ class State:
 
     def __init__(self, runtime: Runtime) -> None:
         self.accounts = AccountIndex()
+        self.balances = Gathering(repository.balances)
         self.writer = Writer(runtime)
 
     async def close(self) -> None:
@@ -55,6 +59,7 @@ app = ServiceApp(
     ],
     kept_rest_ports=[8083],
     kept_grpc_ports=[50052],
+    asgi=routes,
     start=start_ledger,
     finders=["due_holds"],
     batch_writers=["apply_batch", "entries_balance"],

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, or_, select, text, tuple_
+from sqlalchemy import insert, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert as on_conflict_insert
 from sqlalchemy.exc import DBAPIError
 
@@ -14,7 +14,7 @@ from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.errors import StoreUnavailable
 from billplane.chassis.idempotency import StoredAnswer
 from billplane.chassis.rest import Page, fetch_page
-from billplane.ledger.domain import Account, Kind, Posting, TrialLine
+from billplane.ledger.domain import Account, Balance, Kind, Posting, TrialLine
 from billplane.ledger.models import AccountRow, EntryRow, HoldRow, TransactionRow
 
 _OPENED = (
@@ -58,19 +58,43 @@ async def accounts(tx: ReadTransaction, ids: Collection[str]) -> dict[str, Accou
     return {row.id: row for row in found}
 
 
+_NAMED = text("""
+    SELECT id AS name, id, type, currency_code FROM ledger.accounts
+    WHERE livemode = :livemode AND id = ANY (CAST(:names AS text[]))
+    UNION ALL
+    SELECT external_id, id, type, currency_code FROM ledger.accounts
+    WHERE livemode = :livemode AND external_id = ANY (CAST(:names AS text[]))
+      AND external_id <> ''
+""")
+
+
 async def accounts_named(tx: ReadTransaction, names: Collection[str]) -> dict[str, Account]:
     """Return what never changes of some accounts, by the id or external_id that they were named."""
-    wanted = [name for name in names if name]
-    query = select(
-        AccountRow.id, AccountRow.external_id, AccountRow.type, AccountRow.currency_code
-    ).where(
-        AccountRow.livemode == tx.livemode,
-        or_(AccountRow.id.in_(wanted), AccountRow.external_id.in_(wanted)),
-    )
-    rows = (await tx.session.execute(query)).all()
-    found = {row.external_id: Account(row.id, row.type, row.currency_code) for row in rows}
-    found |= {row.id: Account(row.id, row.type, row.currency_code) for row in rows}
-    return {name: found[name] for name in wanted if name in found}
+    values = {"livemode": tx.livemode, "names": [name for name in names if name]}
+    rows = list(await tx.session.execute(_NAMED, values))
+    # An id comes before a name that somebody gave another account.
+    rows.sort(key=lambda row: bool(row.name == row.id))
+    return {row.name: Account(row.id, row.type, row.currency_code) for row in rows}
+
+
+_BALANCES = text("""
+    SELECT id AS name, id, currency_code, posted_minor, pending_in_minor, pending_out_minor,
+      entry_count FROM ledger.accounts
+    WHERE livemode = :livemode AND id = ANY (CAST(:names AS text[]))
+    UNION ALL
+    SELECT external_id, id, currency_code, posted_minor, pending_in_minor, pending_out_minor,
+      entry_count FROM ledger.accounts
+    WHERE livemode = :livemode AND external_id = ANY (CAST(:names AS text[]))
+      AND external_id <> ''
+""")
+
+
+async def balances(tx: ReadTransaction, names: Collection[str]) -> dict[str, Balance]:
+    """Return the balances of some accounts as they are, by id or external_id."""
+    values = {"livemode": tx.livemode, "names": [name for name in names if name]}
+    rows = list(await tx.session.execute(_BALANCES, values))
+    rows.sort(key=lambda row: bool(row.name == row.id))
+    return {row[0]: Balance(*row[1:]) for row in rows}
 
 
 async def page_of_accounts(

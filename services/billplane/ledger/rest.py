@@ -1,6 +1,6 @@
 """REST of ledger: the same under its older prefix and under /v1."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import Query, Response
@@ -11,12 +11,16 @@ from billplane.chassis.idempotency import StoredAnswer
 from billplane.chassis.rest import PageQuery, Reader, Steps, Writer, listing, router
 from billplane.ledger import domain, schemas
 from billplane.ledger.models import AccountRow, EntryRow
+from billplane.ledger.schemas.answers import (
+    balance_values,
+    changed,
+    created,
+    transaction_values,
+)
 from billplane.ledger.service import accounts, transactions
-from billplane.ledger.service.transactions import Recorded
 from billplane.ledger.service.views import View, balance_of
 
 rest = router(tags=["ledger"])
-_JSON = "application/json"
 
 
 @rest.post("/v1/ledger/accounts", status_code=201)
@@ -55,9 +59,9 @@ async def get_account(account_id: str, tx: Reader) -> schemas.Account:
 
 
 @rest.get("/v1/ledger/accounts/{account_id}/balance")
-async def get_balance(account_id: str, tx: Reader, at: Instant | None = None) -> schemas.Balance:
+async def get_balance(account_id: str, call: Steps, at: Instant | None = None) -> schemas.Balance:
     """Return an account's balances, now or as they stood at an instant."""
-    return _balance(await accounts.get_balance(tx, account_id, at))
+    return _balance(await accounts.get_balance(call, account_id, at))
 
 
 @rest.get("/v1/ledger/accounts/{account_id}/entries")
@@ -112,7 +116,7 @@ async def record_transaction(body: schemas.TransactionBody, call: Steps) -> Resp
         pending=body.pending,
         expires_at=body.expires_at,
     )
-    return await _answered(transactions.record_transaction, call, new, tell=_created)
+    return await _answered(transactions.record_transaction, call, new, tell=created)
 
 
 @rest.get("/v1/ledger/transactions")
@@ -136,14 +140,14 @@ async def commit_hold(
     return await _answered(
         transactions.commit_hold,
         *(call, transaction_id, asked.amount_minor or 0, asked.final),
-        tell=_changed,
+        tell=changed,
     )
 
 
 @rest.post("/v1/ledger/transactions/{transaction_id}:release", response_model=schemas.Transaction)
 async def release_hold(transaction_id: str, call: Steps) -> Response:
     """Give back what a pending transaction still reserves; answers with it."""
-    return await _answered(transactions.release_hold, call, transaction_id, tell=_changed)
+    return await _answered(transactions.release_hold, call, transaction_id, tell=changed)
 
 
 @rest.post(
@@ -157,7 +161,7 @@ async def reverse_transaction(
     """Record the opposite of a posted transaction, once; answers with the reversal."""
     description = body.description if body is not None else ""
     return await _answered(
-        transactions.reverse_transaction, call, transaction_id, description, tell=_created
+        transactions.reverse_transaction, call, transaction_id, description, tell=created
     )
 
 
@@ -175,69 +179,12 @@ async def _answered(
     return Response(answer.body, answer.status, answer.headers)
 
 
-def _created(recorded: Recorded) -> tuple[StoredAnswer, StoredAnswer]:
-    headers = {
-        "content-type": _JSON,
-        "location": f"/v1/ledger/transactions/{recorded.transaction.id}",
-    }
-    answer = StoredAnswer(201, headers, _body(recorded.transaction, recorded.balances))
-    return answer, answer
-
-
-def _changed(recorded: Recorded) -> tuple[StoredAnswer, StoredAnswer]:
-    shown = recorded.hold or recorded.transaction
-    answer = StoredAnswer(200, {"content-type": _JSON}, _body(shown, recorded.balances))
-    return answer, answer
-
-
-def _body(view: View, balances: Sequence[domain.Balance]) -> bytes:
-    return _transaction(view, balances).model_dump_json().encode()
-
-
-def _transaction(
-    view: View, balances: Sequence[domain.Balance] | None = None
-) -> schemas.Transaction:
-    return schemas.Transaction.model_validate(
-        {
-            "id": view.id,
-            "kind": view.kind,
-            "state": view.state,
-            "currency_code": view.currency_code,
-            "postings": [
-                schemas.Posting(
-                    account_id=leg.account,
-                    direction=leg.direction,
-                    amount_minor=leg.amount_minor,
-                    currency_code=leg.currency_code,
-                )
-                for leg in view.postings
-            ],
-            "external_id": view.external_id or None,
-            "description": view.description,
-            "metadata": view.metadata,
-            "parent_id": view.parent_id or None,
-            "rate_id": view.rate_id,
-            "recorded_at": view.recorded_at,
-            "posted_at": view.posted_at,
-            "expires_at": view.expires_at,
-            "committed_minor": view.committed_minor,
-            "remaining_minor": view.remaining_minor,
-            "balances": None if balances is None else [_balance(item) for item in balances],
-        }
-    )
+def _transaction(view: View) -> schemas.Transaction:
+    return schemas.Transaction.model_validate(transaction_values(view))
 
 
 def _balance(balance: domain.Balance) -> schemas.Balance:
-    return schemas.Balance(
-        account_id=balance.account_id,
-        currency=balance.currency_code,
-        balance_minor=balance.balance_minor,
-        pending_minor=balance.pending_minor,
-        pending_in_minor=balance.pending_in_minor,
-        pending_out_minor=balance.pending_out_minor,
-        available_minor=balance.available_minor,
-        entry_count=balance.entry_count,
-    )
+    return schemas.Balance.model_validate(balance_values(balance))
 
 
 def _account(row: AccountRow) -> schemas.Account:

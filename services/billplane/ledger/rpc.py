@@ -73,11 +73,11 @@ async def ListAccounts(
     )
 
 
-@rpc.read
-async def GetBalance(tx: ReadTransaction, request: pb.GetBalanceRequest) -> pb.GetBalanceResponse:
+@rpc.steps
+async def GetBalance(call: Call, request: pb.GetBalanceRequest) -> pb.GetBalanceResponse:
     """Return an account's balances, now or at an instant."""
     at = from_timestamp(request, "at")
-    found = await accounts.get_balance(tx, request.account_id, at)
+    found = await accounts.get_balance(call, request.account_id, at)
     return pb.GetBalanceResponse(balance=balance(found))
 
 

@@ -37,6 +37,7 @@ app = ServiceApp(
         Route("/v1/refunds", dialect="stripe"),
         Route("/v1/charges", dialect="stripe"),
         Route("/v1/disputes", dialect="stripe"),
+        Route("/v1/customers", dialect="stripe"),
         Route("/payments/payment_intents", dialect="stripe"),
         Route("/payments/webhooks", public=True, dialect="stripe"),
         Route("/payments/authentications", public=True, dialect="stripe"),

@@ -79,6 +79,7 @@ class CustomerRow(Base):
     customer_id: Mapped[str] = mapped_column(primary_key=True)
     livemode: Mapped[bool]
     default_payment_method_id: Mapped[str]
+    details: Mapped[dict[str, Any]]
     updated_at: Mapped[datetime]
 
 

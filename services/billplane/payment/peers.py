@@ -3,7 +3,9 @@
 from datetime import datetime
 
 from billplane.chassis.call import Call
-from billplane.chassis.errors import Kind, PeerError
+from billplane.chassis.database import ReadTransaction
+from billplane.chassis.errors import BillplaneError, Kind, PeerError
+from billplane.chassis.rest import encode_cursor
 from billplane.chassis.rpc import from_timestamp
 from billplane.payment.errors import CustomerNotFound
 from billplane.protos.billing_core.v1 import billing_core_pb2, billing_core_pb2_grpc
@@ -31,6 +33,82 @@ async def get_customer(call: Call, customer: str) -> subscription_pb2.Customer:
         if error.kind is not Kind.NOT_FOUND:
             raise
         raise CustomerNotFound(f"No such customer: '{customer}'", field="/customer") from None
+
+
+async def read_customer(tx: ReadTransaction, customer: str) -> subscription_pb2.Customer:
+    """Return a customer by id or external id, on behalf of the caller.
+
+    Raises: CustomerNotFound; the peer's errors.
+    """
+    stub = subscription_pb2_grpc.SubscriptionServiceStub(tx.channel("subscription"))
+    request = subscription_pb2.GetCustomerRequest(id=customer)
+    try:
+        return (await tx.ask(stub.GetCustomer, request)).customer
+    except PeerError as error:
+        raise _known(error, customer) from None
+
+
+async def create_customer(
+    call: Call, request_id: str, customer: subscription_pb2.Customer
+) -> subscription_pb2.Customer:
+    """Create a customer, once a request id.
+
+    Raises: the peer's errors.
+    """
+    stub = subscription_pb2_grpc.SubscriptionServiceStub(call.runtime.channels.get("subscription"))
+    request = subscription_pb2.CreateCustomerRequest(request_id=request_id, customer=customer)
+    return (await call.ask(stub.CreateCustomer, request)).customer
+
+
+async def update_customer(
+    call: Call, request: subscription_pb2.UpdateCustomerRequest
+) -> subscription_pb2.Customer:
+    """Change a customer.
+
+    Raises: CustomerNotFound; the peer's errors.
+    """
+    stub = subscription_pb2_grpc.SubscriptionServiceStub(call.runtime.channels.get("subscription"))
+    try:
+        return (await call.ask(stub.UpdateCustomer, request)).customer
+    except PeerError as error:
+        raise _known(error, request.id) from None
+
+
+async def delete_customer(call: Call, request_id: str, customer: str) -> str:
+    """Delete a customer that never subscribed; return our id of it.
+
+    Raises: CustomerNotFound; the peer's errors.
+    """
+    stub = subscription_pb2_grpc.SubscriptionServiceStub(call.runtime.channels.get("subscription"))
+    request = subscription_pb2.DeleteCustomerRequest(request_id=request_id, id=customer)
+    try:
+        return (await call.ask(stub.DeleteCustomer, request)).id
+    except PeerError as error:
+        raise _known(error, customer) from None
+
+
+async def list_customers(
+    call: Call, *, limit: int, after: str, order: str, email: str
+) -> tuple[list[subscription_pb2.Customer], bool]:
+    """Return customers that follow one of them, and whether there are more.
+
+    Raises: the peer's errors.
+    """
+    stub = subscription_pb2_grpc.SubscriptionServiceStub(call.runtime.channels.get("subscription"))
+    request = subscription_pb2.ListCustomersRequest(
+        page_size=limit,
+        page_token=encode_cursor(after) if after else "",
+        order=order,
+        email=email,
+    )
+    answer = await call.ask(stub.ListCustomers, request)
+    return list(answer.customers), bool(answer.next_page_token)
+
+
+def _known(error: PeerError, customer: str) -> BillplaneError:
+    if error.kind is not Kind.NOT_FOUND:
+        return error
+    return CustomerNotFound(f"No such customer: '{customer}'", field="/id")
 
 
 async def customer_now(call: Call, customer: str) -> datetime:

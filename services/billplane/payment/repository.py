@@ -79,21 +79,23 @@ async def method_to_collect_by(tx: ReadTransaction, customer_id: str) -> Payment
     return (await tx.session.scalars(query.order_by(PaymentMethodRow.id.desc()).limit(1))).first()
 
 
-async def default_methods(tx: ReadTransaction, customer_ids: Sequence[str]) -> dict[str, str]:
-    """Return the default methods that customers have, by customer."""
+async def customers(tx: ReadTransaction, customer_ids: Sequence[str]) -> dict[str, CustomerRow]:
+    """Return what payment knows of customers, by customer."""
     query = _of_mode(tx, CustomerRow).where(CustomerRow.customer_id.in_(customer_ids))
-    rows = await tx.session.scalars(query)
-    return {row.customer_id: row.default_payment_method_id for row in rows}
+    return {row.customer_id: row for row in await tx.session.scalars(query)}
 
 
-async def set_default_method(tx: Transaction, customer_id: str, method_id: str) -> None:
-    """Store by what a customer's invoices are collected; empty for none."""
-    values = {"default_payment_method_id": method_id, "updated_at": tx.now}
+async def note_customer(tx: Transaction, customer_id: str, values: dict[str, Any]) -> None:
+    """Store what payment knows of a customer: its default method, its words."""
+    fresh = {"default_payment_method_id": "", "details": {}, **values, "updated_at": tx.now}
     statement = insert(CustomerRow).values(
-        tenant_id=tx.tenant_id, customer_id=customer_id, livemode=tx.livemode, **values
+        tenant_id=tx.tenant_id, customer_id=customer_id, livemode=tx.livemode, **fresh
     )
+    changed = {**values, "updated_at": tx.now}
+    if "details" in values:
+        changed["details"] = CustomerRow.details.concat(statement.excluded.details)
     await tx.session.execute(
-        statement.on_conflict_do_update(index_elements=["tenant_id", "customer_id"], set_=values)
+        statement.on_conflict_do_update(index_elements=["tenant_id", "customer_id"], set_=changed)
     )
 
 

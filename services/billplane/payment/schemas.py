@@ -329,3 +329,29 @@ class DisputePatch(MetadataPatch):
         | None
     ) = None
     submit: Flag | None = None
+
+
+class InvoiceSettings(StripeBody):
+    """By what a customer's invoices are collected."""
+
+    default_payment_method: Id | None = None
+
+
+class CustomerBody(SafeBody):
+    """A customer to be, or what changes of one."""
+
+    name: Annotated[str, StringConstraints(max_length=255)] | None = None
+    email: Annotated[str, StringConstraints(max_length=255)] | None = None
+    phone: Annotated[str, StringConstraints(max_length=50)] | None = None
+    description: Text | None = None
+    address: AddressBody | None = None
+    shipping: dict[str, Any] | None = None
+    metadata: Metadata | None = None
+    payment_method: Id | None = None
+    invoice_settings: InvoiceSettings | None = None
+    test_clock: Id | None = None
+
+    def words(self) -> dict[str, Any]:
+        """Return what only payment keeps."""
+        names = {"phone", "description", "shipping"} & self.model_fields_set
+        return {name: getattr(self, name) for name in sorted(names)}

@@ -31,10 +31,12 @@ async def customer(tx: ReadTransaction, wanted: str) -> CustomerRow | None:
 
 
 async def page_of_customers(
-    tx: ReadTransaction, page: Page, test_clock_id: str | None
+    tx: ReadTransaction, page: Page, test_clock_id: str | None, email: str = ""
 ) -> tuple[Sequence[CustomerRow], str | None]:
     """Return a page of customers."""
     query = select(CustomerRow).where(CustomerRow.livemode == tx.livemode)
+    if email:
+        query = query.where(CustomerRow.email == email)
     if test_clock_id:
         query = query.where(CustomerRow.test_clock_id == test_clock_id)
     return await fetch_page(tx, query, CustomerRow.id, page)

@@ -1,11 +1,14 @@
 """gRPC of subscription."""
 
+from typing import Any
+
 from billplane.chassis.database import ReadTransaction, Transaction
+from billplane.chassis.errors import FieldError, Invalid
 from billplane.chassis.rest import Page, parse_body
 from billplane.chassis.rpc import Call, Rpc, from_timestamp, to_timestamp
 from billplane.protos.subscription.v1 import subscription_pb2 as pb
 from billplane.subscription.models import BillingRunRow, CustomerRow, SubscriptionRow
-from billplane.subscription.schemas import CustomerBody
+from billplane.subscription.schemas import CustomerBody, CustomerPatch
 from billplane.subscription.service import customers, runs, subscriptions
 
 rpc = Rpc(pb.DESCRIPTOR.services_by_name["SubscriptionService"])
@@ -30,13 +33,42 @@ async def GetCustomer(
     return pb.GetCustomerResponse(customer=_customer(row), now=to_timestamp(now))
 
 
+@rpc.write
+async def UpdateCustomer(
+    tx: Transaction, request: pb.UpdateCustomerRequest
+) -> pb.UpdateCustomerResponse:
+    """Change a customer."""
+    given: dict[str, Any] = {
+        name: getattr(request, name) for name in ("name", "email") if request.HasField(name)
+    }
+    if request.HasField("address"):
+        given["address"] = _address_values(request.address)
+    if request.replace_metadata:
+        given["metadata"] = dict(request.metadata)
+    changes = parse_body(CustomerPatch, given).model_dump(exclude_unset=True)
+    row = await customers.change_customer(tx, request.id, changes)
+    return pb.UpdateCustomerResponse(customer=_customer(row))
+
+
+@rpc.write
+async def DeleteCustomer(
+    tx: Transaction, request: pb.DeleteCustomerRequest
+) -> pb.DeleteCustomerResponse:
+    """Delete a customer that never subscribed."""
+    row, _ = await customers.get_customer(tx, request.id)
+    await customers.delete_customer(tx, row.id)
+    return pb.DeleteCustomerResponse(id=row.id)
+
+
 @rpc.read
 async def ListCustomers(
     tx: ReadTransaction, request: pb.ListCustomersRequest
 ) -> pb.ListCustomersResponse:
     """List customers."""
-    page = Page.of(request.page_size, request.page_token)
-    rows, cursor = await customers.list_customers(tx, page)
+    if request.order not in ("", "asc", "desc"):
+        raise Invalid([FieldError("order", "FIELD_INVALID", "must be asc or desc")])
+    page = Page.of(request.page_size, request.page_token, request.order or "desc")
+    rows, cursor = await customers.list_customers(tx, page, email=request.email)
     return pb.ListCustomersResponse(
         customers=[_customer(row) for row in rows], next_page_token=cursor or ""
     )
@@ -169,10 +201,13 @@ def _customer_values(customer: pb.Customer) -> dict[str, object]:
         given = getattr(customer, name)
         if given:
             values[name] = given
-    address = customer.address
-    values["address"] = {field.name: value for field, value in address.ListFields()}
+    values["address"] = _address_values(customer.address)
     values["tax_ids"] = [{"type": item.type, "value": item.value} for item in customer.tax_ids]
     return values
+
+
+def _address_values(address: pb.Address) -> dict[str, object]:
+    return {field.name: value for field, value in address.ListFields()}
 
 
 def _customer(row: CustomerRow) -> pb.Customer:

@@ -25,6 +25,8 @@ CLAIM_MAX = 500
 LEASE_SECONDS = 30
 IDLE_SECONDS = 2.0
 HOLD_SECONDS_MAX = 5.0
+# After each look some messages gather: the first goes at once, many are claimed together.
+GATHER_SECONDS = 0.01
 
 register("outbox.after_claim", "outbox.after_publish_before_mark")
 
@@ -63,6 +65,8 @@ class Relay:
                 published = await finish(self.publish_claimed())
                 failures = 0
                 if published < CLAIM_MAX:
+                    if published:
+                        await asyncio.sleep(GATHER_SECONDS)
                     await self._sleep(self._until_due())
             except (BillplaneError, SQLAlchemyError, OSError) as error:
                 failures += 1

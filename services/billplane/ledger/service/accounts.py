@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from sqlalchemy.exc import IntegrityError
 
 from billplane.chassis import ids
+from billplane.chassis.call import Call
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.errors import CursorInvalid, FieldError, Invalid
 from billplane.chassis.rest import Page, decode_cursor, encode_cursor
@@ -12,7 +13,6 @@ from billplane.ledger import domain, repository
 from billplane.ledger.domain import Balance, TrialLine
 from billplane.ledger.errors import AccountNotFound, ExternalIdReused
 from billplane.ledger.models import AccountRow, EntryRow
-from billplane.ledger.service.views import balance_of
 from billplane.money import MINOR_MAX
 
 
@@ -85,15 +85,21 @@ async def list_accounts(tx: ReadTransaction, page: Page) -> tuple[list[AccountRo
     return list(rows), cursor
 
 
-async def get_balance(tx: ReadTransaction, name: str, at: datetime | None) -> Balance:
+async def get_balance(call: Call, name: str, at: datetime | None) -> Balance:
     """Return an account's balances, now or as they stood when that instant was over.
 
     Raises: AccountNotFound.
     """
-    row = await get_account(tx, name)
+    call.principal.require("ledger:read")
+    found: Balance | None
     if at is None:
-        return balance_of(row)
-    entry = await repository.last_entry(tx, row.id, at)
+        found = (await call.runtime.state.balances.ask(call, (name,))).get(name)
+        if found is None:
+            raise AccountNotFound(f"there is no account {name}")
+        return found
+    async with call.reading() as tx:
+        row = await get_account(tx, name)
+        entry = await repository.last_entry(tx, row.id, at)
     if entry is None:
         return Balance(row.id, row.currency_code, 0, 0, 0, 0)
     return Balance(

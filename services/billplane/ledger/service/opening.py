@@ -8,6 +8,7 @@ from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.ledger import domain, repository
 from billplane.ledger.domain import Account, ChartAccount
 from billplane.ledger.models import AccountRow
+from billplane.ledger.service.gathering import Gathering
 
 REMEMBERED_MAX = 200_000
 
@@ -17,6 +18,7 @@ class AccountIndex:
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, bool, str], Account] = {}
+        self._looked_up = Gathering(repository.accounts_named)
 
     async def find(self, call: Call, names: Collection[str]) -> dict[str, Account]:
         """Return the accounts that there are, by name; those of the chart are there when asked."""
@@ -25,14 +27,19 @@ class AccountIndex:
         missing = [name for name in names if name not in found]
         if not missing:
             return found
-        async with call.reading() as tx:
-            new = await repository.accounts_named(tx, missing)
+        new = await self._look_up(call, missing)
         unopened = _of_chart(name for name in missing if name not in new)
         if unopened:
             async with call.writing() as writing:
                 new |= await _open(writing, unopened)
         self._remember(tenant_id, livemode, new)
         return found | new
+
+    async def _look_up(self, call: Call, names: Collection[str]) -> dict[str, Account]:
+        if not call.key:
+            return await self._looked_up.ask(call, names)
+        async with call.reading() as tx:  # the key's answer may be there already
+            return await repository.accounts_named(tx, names)
 
     async def find_within(self, tx: Transaction, names: Collection[str]) -> dict[str, Account]:
         """Do the same in a transaction; what it opened is remembered by nobody until it has ended.

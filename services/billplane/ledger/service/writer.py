@@ -26,6 +26,8 @@ from billplane.ledger.settings import LedgerSettings
 
 _log = logging.get("ledger")
 REPLAYED = "REPLAYED"
+FEW = 64
+GATHER_SECONDS = 0.002
 
 # What is told about some outcomes, and how the answer is kept under the request's key.
 Answer = Callable[[Transaction, Sequence[Outcome]], Awaitable[tuple[Any, StoredAnswer | None]]]
@@ -69,6 +71,7 @@ class Writer:
         settings: LedgerSettings = runtime.settings  # type: ignore[assignment]
         self._runtime = runtime
         self._batch_transfers = settings.batch_transfers
+        self._few = min(FEW, self._batch_transfers)
         self._waiting_max = settings.transfers_waiting_max
         self._waiting = 0
         self.name = f"{socket.gethostname()}/{ids.new('wrt')}"
@@ -115,12 +118,15 @@ class Writer:
     async def _write_all(self, shard: Shard, queue: deque[Submission]) -> None:
         """Write what has gathered until nothing has.
 
-        The first goes at once. While Postgres writes, others gather, and go together.
+        The first goes at once. While Postgres writes, others gather, and go together: where few
+        have come, with those that are told now and come again at once.
         """
         try:
             while queue:
                 async with self._room:
                     await self._write(self._gather(queue))
+                if 0 < sum(len(item.transfers) for item in queue) < self._few:
+                    await asyncio.sleep(GATHER_SECONDS)
         finally:
             del self._queues[shard]
 

@@ -2,10 +2,10 @@
 
 from fastapi import APIRouter
 
-from billplane.payment.rest import authentication, intents, methods, refunds, webhooks
+from billplane.payment.rest import authentication, customers, intents, methods, refunds, webhooks
 
 rest = APIRouter()
-for part in (intents, methods, refunds, webhooks, authentication):
+for part in (intents, methods, customers, refunds, webhooks, authentication):
     rest.include_router(part.rest)
 
 __all__ = ["rest"]

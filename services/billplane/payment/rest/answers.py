@@ -23,21 +23,23 @@ async def told(value: dict[str, Any], expand: Sequence[str], tx: ReadTransaction
     return await expanded(value, expand, views.loader(tx))
 
 
-async def told_by(value: dict[str, Any], expand: Sequence[str], call: Call) -> Any:
+async def told_by(
+    value: dict[str, Any], expand: Sequence[str], call: Call, seen: views.Seen | None = None
+) -> Any:
     """Return an object at the end of a call of several steps."""
     if not expand:
         return value
-    return await expanded(value, expand, views.loader(call.ending))
+    return await expanded(value, expand, views.loader(call.ending, seen or {}))
 
 
 async def intent_answer(
-    done: Done | PaymentIntentRow, expand: Sequence[str], call: Call
+    done: Done | PaymentIntentRow, expand: Sequence[str], call: Call, seen: views.Seen
 ) -> dict[str, Any] | Response:
     """Return the intent, or why the processor refused it."""
     if isinstance(done, PaymentIntentRow):
-        return dict(await told_by(intent_object(done), expand, call))
+        return dict(await told_by(intent_object(done), expand, call, seen))
     if done.failure is None:
-        return dict(await told_by(intent_object(done.intent), expand, call))
+        return dict(await told_by(intent_object(done.intent), expand, call, seen))
     more: dict[str, Any] = {"payment_intent": intent_object(done.intent)}
     if done.charge_id:
         more["charge"] = done.charge_id

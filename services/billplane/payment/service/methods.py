@@ -58,6 +58,11 @@ async def look_up(call: Call, token: str) -> Method:
         raise ProcessorUnavailable(str(error), retry_after_seconds=1) from None
 
 
+def processor_name(tx: Transaction) -> str:
+    """Return the processor that new methods belong to."""
+    return state_of(tx.runtime).processor.name
+
+
 def store(
     tx: Transaction, found: Method, processor: str, new: NewMethod, customer_id: str = ""
 ) -> PaymentMethodRow:
@@ -179,9 +184,10 @@ async def detach_method(tx: Transaction, method_id: str) -> PaymentMethodRow:
         raise PaymentMethodUnexpectedState(
             "The payment method is attached to no customer.", field="/payment_method"
         )
-    defaults = await repository.default_methods(tx, [row.customer_id])
-    if defaults.get(row.customer_id) == row.id:
-        await repository.set_default_method(tx, row.customer_id, "")
+    known = (await repository.customers(tx, [row.customer_id])).get(row.customer_id)
+    if known is not None and known.default_payment_method_id == row.id:
+        none = {"default_payment_method_id": ""}
+        await repository.note_customer(tx, row.customer_id, none)
     row.customer_id, row.detached = "", True
     return row
 
@@ -198,7 +204,7 @@ async def set_default_method(tx: Transaction, customer_id: str, method_id: str) 
                 "Attach the payment method to the customer first.",
                 field="/invoice_settings/default_payment_method",
             )
-    await repository.set_default_method(tx, customer_id, method_id)
+    await repository.note_customer(tx, customer_id, {"default_payment_method_id": method_id})
     if method_id:
         await wake_collections(tx, customer_id)
 

@@ -11,11 +11,13 @@ from typing import Any
 from billplane.payment.models import (
     AttemptRow,
     ChargeRow,
+    CustomerRow,
     DisputeRow,
     PaymentIntentRow,
     PaymentMethodRow,
     RefundRow,
 )
+from billplane.protos.subscription.v1 import subscription_pb2
 
 _BILLING = {
     "address": {
@@ -238,6 +240,50 @@ def dispute_object(row: DisputeRow) -> dict[str, Any]:
         "payment_intent": row.payment_intent_id,
         "reason": row.reason,
         "status": row.status,
+    }
+
+
+def customer_object(
+    customer: subscription_pb2.Customer, known: CustomerRow | None, livemode: bool
+) -> dict[str, Any]:
+    """Return a customer of subscription's with what payment knows of it."""
+    words = known.details if known is not None else {}
+    address = customer.address
+    given = {
+        "city": address.city or None,
+        "country": address.country or None,
+        "line1": address.line1 or None,
+        "line2": address.line2 or None,
+        "postal_code": address.postal_code or None,
+        "state": address.region or None,
+    }
+    return {
+        "id": customer.id,
+        "object": "customer",
+        "address": given if any(given.values()) else None,
+        "balance": 0,
+        "created": customer.created_at.seconds,
+        "currency": customer.currency_code.lower() or None,
+        "default_source": None,
+        "delinquent": False,
+        "description": words.get("description"),
+        "discount": None,
+        "email": customer.email or None,
+        "invoice_prefix": None,
+        "invoice_settings": {
+            "custom_fields": None,
+            "default_payment_method": (known.default_payment_method_id if known else "") or None,
+            "footer": None,
+            "rendering_options": None,
+        },
+        "livemode": livemode,
+        "metadata": dict(customer.metadata),
+        "name": customer.name or None,
+        "phone": words.get("phone"),
+        "preferred_locales": [customer.locale] if customer.locale else [],
+        "shipping": words.get("shipping"),
+        "tax_exempt": "none",
+        "test_clock": customer.test_clock_id or None,
     }
 
 

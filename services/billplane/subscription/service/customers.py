@@ -131,11 +131,11 @@ async def get_customer(tx: ReadTransaction, customer: str) -> tuple[CustomerRow,
 
 
 async def list_customers(
-    tx: ReadTransaction, page: Page, test_clock_id: str | None = None
+    tx: ReadTransaction, page: Page, test_clock_id: str | None = None, email: str = ""
 ) -> tuple[Sequence[CustomerRow], str | None]:
     """Return a page of customers."""
     tx.authorize("customers:read")
-    return await repository.page_of_customers(tx, page, test_clock_id)
+    return await repository.page_of_customers(tx, page, test_clock_id, email)
 
 
 def check_currency(code: str) -> None:

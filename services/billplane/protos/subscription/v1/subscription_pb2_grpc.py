@@ -45,6 +45,16 @@ class SubscriptionServiceStub:
                 request_serializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.GetCustomerRequest.SerializeToString,
                 response_deserializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.GetCustomerResponse.FromString,
                 _registered_method=True)
+        self.UpdateCustomer = channel.unary_unary(
+                '/billplane.subscription.v1.SubscriptionService/UpdateCustomer',
+                request_serializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.UpdateCustomerRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.UpdateCustomerResponse.FromString,
+                _registered_method=True)
+        self.DeleteCustomer = channel.unary_unary(
+                '/billplane.subscription.v1.SubscriptionService/DeleteCustomer',
+                request_serializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.DeleteCustomerRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.DeleteCustomerResponse.FromString,
+                _registered_method=True)
         self.ListCustomers = channel.unary_unary(
                 '/billplane.subscription.v1.SubscriptionService/ListCustomers',
                 request_serializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.ListCustomersRequest.SerializeToString,
@@ -105,6 +115,20 @@ class SubscriptionServiceServicer:
 
     def GetCustomer(self, request, context):
         """Returns one customer by id or external_id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateCustomer(self, request, context):
+        """Changes a customer; what is absent stays.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteCustomer(self, request, context):
+        """Deletes a customer that never subscribed.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -185,6 +209,16 @@ def add_SubscriptionServiceServicer_to_server(servicer, server):
                     servicer.GetCustomer,
                     request_deserializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.GetCustomerRequest.FromString,
                     response_serializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.GetCustomerResponse.SerializeToString,
+            ),
+            'UpdateCustomer': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateCustomer,
+                    request_deserializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.UpdateCustomerRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.UpdateCustomerResponse.SerializeToString,
+            ),
+            'DeleteCustomer': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteCustomer,
+                    request_deserializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.DeleteCustomerRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.DeleteCustomerResponse.SerializeToString,
             ),
             'ListCustomers': grpc.unary_unary_rpc_method_handler(
                     servicer.ListCustomers,
@@ -287,6 +321,60 @@ class SubscriptionService:
             '/billplane.subscription.v1.SubscriptionService/GetCustomer',
             billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.GetCustomerRequest.SerializeToString,
             billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.GetCustomerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateCustomer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.subscription.v1.SubscriptionService/UpdateCustomer',
+            billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.UpdateCustomerRequest.SerializeToString,
+            billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.UpdateCustomerResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteCustomer(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.subscription.v1.SubscriptionService/DeleteCustomer',
+            billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.DeleteCustomerRequest.SerializeToString,
+            billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.DeleteCustomerResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,10 @@ class SubscriptionServiceStub:
     """Creates a customer."""
     GetCustomer: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.GetCustomerRequest, _subscription_pb2.GetCustomerResponse]
     """Returns one customer by id or external_id."""
+    UpdateCustomer: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.UpdateCustomerRequest, _subscription_pb2.UpdateCustomerResponse]
+    """Changes a customer; what is absent stays."""
+    DeleteCustomer: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.DeleteCustomerRequest, _subscription_pb2.DeleteCustomerResponse]
+    """Deletes a customer that never subscribed."""
     ListCustomers: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.ListCustomersRequest, _subscription_pb2.ListCustomersResponse]
     """Lists customers."""
     CreateSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.CreateSubscriptionRequest, _subscription_pb2.CreateSubscriptionResponse]
@@ -65,6 +69,10 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
     """Creates a customer."""
     GetCustomer: _aio.UnaryUnaryMultiCallable[_subscription_pb2.GetCustomerRequest, _subscription_pb2.GetCustomerResponse]  # type: ignore[assignment]
     """Returns one customer by id or external_id."""
+    UpdateCustomer: _aio.UnaryUnaryMultiCallable[_subscription_pb2.UpdateCustomerRequest, _subscription_pb2.UpdateCustomerResponse]  # type: ignore[assignment]
+    """Changes a customer; what is absent stays."""
+    DeleteCustomer: _aio.UnaryUnaryMultiCallable[_subscription_pb2.DeleteCustomerRequest, _subscription_pb2.DeleteCustomerResponse]  # type: ignore[assignment]
+    """Deletes a customer that never subscribed."""
     ListCustomers: _aio.UnaryUnaryMultiCallable[_subscription_pb2.ListCustomersRequest, _subscription_pb2.ListCustomersResponse]  # type: ignore[assignment]
     """Lists customers."""
     CreateSubscription: _aio.UnaryUnaryMultiCallable[_subscription_pb2.CreateSubscriptionRequest, _subscription_pb2.CreateSubscriptionResponse]  # type: ignore[assignment]
@@ -102,6 +110,22 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_pb2.GetCustomerResponse, _abc.Awaitable[_subscription_pb2.GetCustomerResponse]]:
         """Returns one customer by id or external_id."""
+
+    @_abc_1.abstractmethod
+    def UpdateCustomer(
+        self,
+        request: _subscription_pb2.UpdateCustomerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscription_pb2.UpdateCustomerResponse, _abc.Awaitable[_subscription_pb2.UpdateCustomerResponse]]:
+        """Changes a customer; what is absent stays."""
+
+    @_abc_1.abstractmethod
+    def DeleteCustomer(
+        self,
+        request: _subscription_pb2.DeleteCustomerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscription_pb2.DeleteCustomerResponse, _abc.Awaitable[_subscription_pb2.DeleteCustomerResponse]]:
+        """Deletes a customer that never subscribed."""
 
     @_abc_1.abstractmethod
     def ListCustomers(

@@ -1,10 +1,9 @@
-"""Write a batch set-wise, and check its entries where they are inserted.
+"""Write a batch set-wise.
 
 Why: what a batch of plain transactions and holds does is reckoned by one statement instead of a
 loop, and the answer is one row of arrays. Accounts are no longer locked one by one: the row of
-`books` keeps every other writer of the tenant and mode out. Entries are checked at the end of the
-statement that inserts them, all at once; none can be added to a transaction later.
-Locks: ACCESS EXCLUSIVE on entries while triggers change, no rows are read.
+`books` keeps every other writer of the tenant and mode out.
+Locks: none, only a function is made.
 Kind: expand
 """
 
@@ -15,8 +14,8 @@ from typing import Any
 from alembic import op
 from billplane.chassis.migrations import worker_function
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 _ARGUMENTS = (
     "in_livemode boolean, at timestamptz, writer text, keys text[], ids text[], kinds text[],"
@@ -30,28 +29,6 @@ _RETURNS = (
     " taken bigint[], posted_after bigint[], pending_in_after bigint[],"
     " pending_out_after bigint[], counts_after bigint[])"
 )
-
-_CHECKED = """
--- The entries of a transaction come by one statement, so that one look at its end sees them all.
-DECLARE
-  bad text;
-BEGIN
-  SELECT a.transaction_id INTO bad FROM added a
-    GROUP BY a.tenant_id, a.transaction_id HAVING min(a.position) <> 1 LIMIT 1;
-  IF bad IS NOT NULL THEN
-    RAISE EXCEPTION 'an entry was added to transaction %, which was recorded before', bad
-      USING ERRCODE = 'check_violation';
-  END IF;
-  SELECT a.transaction_id INTO bad FROM added a
-    GROUP BY a.tenant_id, a.transaction_id, a.currency_code, a.phase
-    HAVING sum(CASE a.direction WHEN 'debit' THEN a.amount_minor ELSE -a.amount_minor END) <> 0
-    LIMIT 1;
-  IF bad IS NOT NULL THEN
-    RAISE EXCEPTION 'transaction % does not balance', bad USING ERRCODE = 'check_violation';
-  END IF;
-  RETURN NULL;
-END
-"""
 
 _DECLARE = """
 -- Writes some transactions of one tenant and mode, in order, each wholly or not at all.
@@ -77,9 +54,7 @@ DECLARE
   floors bigint[];
   grow_by_debit boolean[];
   account_currencies text[];
-  numbers bigint[] := '{}';
-  recorded bigint := 0;
-  is_plain boolean;
+  numbers bigint[] := '{}'; recorded bigint := 0; is_plain boolean;
   e_transfer integer[];
   e_position integer[];
   e_slot integer[];
@@ -100,18 +75,18 @@ DECLARE
   phase_now text;
   amount_now bigint;
   grows boolean;
-  new_hash bytea;
-  new_digests bytea[];
-  changed bigint;
+  new_hash bytea; new_digests bytea[]; changed bigint;
 """
 
 _READ = """
 BEGIN
   -- A process that hangs with the lock loses it; one that waits for it does not wait for ever.
-  -- A connection keeps its plans while tables grow: none may rest on how small they were.
+  -- Plans are made once for a connection, which keeps them while tables grow: none may rest on how
+  -- small they were.
   PERFORM set_config('idle_in_transaction_session_timeout', '10s', true),
     set_config('lock_timeout', '10s', true), set_config('enable_seqscan', 'off', true),
-    set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true);
+    set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
+    set_config('plan_cache_mode', 'force_generic_plan', true), set_config('jit', 'off', true);
   SELECT * INTO book FROM books b WHERE b.tenant_id = me AND b.livemode = in_livemode FOR UPDATE;
   IF NOT FOUND THEN
     INSERT INTO books VALUES (me, in_livemode, 0, 0, sha256(''), at) ON CONFLICT DO NOTHING;
@@ -407,38 +382,17 @@ END
 
 
 def upgrade() -> None:
-    _before("0002_apply_batch")["downgrade"]()
+    _before()["downgrade"]()
     body = _DECLARE + _READ + _SET_WISE + _ONE_BY_ONE + _STORE
     worker_function("ledger", "apply_batch", _ARGUMENTS, _RETURNS, body)
-    op.execute("DROP TRIGGER entries_balance ON ledger.entries")
-    op.execute("DROP TRIGGER entries_together ON ledger.entries")
-    op.execute("DROP FUNCTION ledger.entries_together()")
-    worker_function("ledger", "entries_balance", "", "trigger", _CHECKED)
-    op.execute(
-        "CREATE TRIGGER entries_balance AFTER INSERT ON ledger.entries"
-        " REFERENCING NEW TABLE AS added FOR EACH STATEMENT"
-        " EXECUTE FUNCTION ledger.entries_balance()"
-    )
-    # Which transaction wrote an invoice off, so that it is taken back once the invoice is settled.
-    op.execute(
-        "CREATE INDEX ix_transactions_written_off ON ledger.transactions"
-        " (tenant_id, livemode, (metadata ->> 'written_off'))"
-        " WHERE metadata ? 'written_off'"
-    )
 
 
 def downgrade() -> None:
-    op.execute("DROP INDEX ledger.ix_transactions_written_off")
-    op.execute("DROP TRIGGER entries_balance ON ledger.entries")
-    _before("0001_create_ledger")["create_entry_checks"]()
-    op.execute(f"DROP FUNCTION ledger.apply_batch({_types(_ARGUMENTS)})")
-    _before("0002_apply_batch")["upgrade"]()
+    types = ", ".join(part.split(None, 1)[1] for part in _ARGUMENTS.split(","))
+    op.execute(f"DROP FUNCTION ledger.apply_batch({types})")
+    _before()["upgrade"]()
 
 
-def _types(arguments: str) -> str:
-    return ", ".join(part.split(None, 1)[1] for part in arguments.split(","))
-
-
-def _before(name: str) -> dict[str, Any]:
-    """Load an earlier revision, whose functions this one replaces."""
-    return runpy.run_path(str(Path(__file__).with_name(f"{name}.py")))
+def _before() -> dict[str, Any]:
+    """Load the revision whose function this one replaces."""
+    return runpy.run_path(str(Path(__file__).with_name("0002_apply_batch.py")))
