@@ -82,7 +82,7 @@ async def _until_it_dies(stores, headers, fault, work, services=SERVICES):
         async with aiohttp.ClientSession() as http:
             await eventually(lambda: _is_up(http, url), 60)
             client = Client(http, url, headers)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 await work(client)
                 assert await process.wait() == 137
         return client
