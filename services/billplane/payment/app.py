@@ -39,7 +39,7 @@ app = ServiceApp(
         Route("/v1/disputes", dialect="stripe"),
         Route("/v1/customers", dialect="stripe"),
         Route("/payments/payment_intents", dialect="stripe"),
-        # Processors and payers have no key; whom a signature or a secret does not let in is refused.
+        # Processors and payers have no key: a signature or a secret address lets them in.
         Route("/payments/webhooks", limit="none", public=True, dialect="stripe"),
         Route("/payments/authentications", limit="none", public=True, dialect="stripe"),
     ],
