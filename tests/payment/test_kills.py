@@ -89,7 +89,7 @@ async def send_to_a_process_that_dies(shop, fault, path, form, key):
 
 
 async def _ready(http, url):
-    async with asyncio.timeout(40):
+    async with asyncio.timeout(90):
         while True:
             try:
                 async with http.get(url) as answer:
@@ -174,7 +174,7 @@ async def test_credit_is_taken_once_though_its_taker_died(make_stores, run_platf
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "billplane", "run", *services), env=environ
     )
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         assert await process.wait() == 137
     async with run_platform(stores) as platform:
         biller = Biller(platform, "ten_kill_credit")
