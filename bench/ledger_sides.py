@@ -139,13 +139,16 @@ class Ledger:
 
         return await self.timed(len(requests) * BATCH, work, in_flight)
 
-    async def timed(self, operations: int, work: Any, in_flight: int) -> Run:
-        """Run workers and reckon what it took."""
-        before = cpu_seconds(self.pids)
+    async def timed(
+        self, operations: int, work: Any, in_flight: int, pids: Sequence[int] = ()
+    ) -> Run:
+        """Run workers and reckon what it took, of other processes where they are named."""
+        counted = pids or self.pids
+        before = cpu_seconds(counted)
         started = time.perf_counter()
         await asyncio.gather(*(work() for _ in range(in_flight)))
         seconds = time.perf_counter() - started
-        return Run(operations, seconds, cpu_seconds(self.pids) - before)
+        return Run(operations, seconds, cpu_seconds(counted) - before)
 
     def requests(self, count: int, *, hot: bool) -> list[bytes]:
         """Make requests of BATCH transfers each."""

@@ -46,7 +46,9 @@ def settings() -> str:
 
 def _row(variable: str, field: object) -> str:
     default = getattr(field, "default", "")
-    shown = f"`{default}`" if default not in ("", ()) else "–"
+    if isinstance(default, tuple):
+        default = ",".join(str(item) for item in default)
+    shown = f"`{default}`" if default != "" else "–"
     text = str(getattr(field, "description", "")).replace("\n", " ").replace("|", "\\|")
     return f"| `{variable}` | {shown} | {text} |"
 

@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 from billplane_cli.errors import ApiError, CliError, UnreachableError
 
 PAGE_LIMIT_MAX: Final = 200
+STRIPE_LIMIT_MAX: Final = 100
 _TIMEOUT_SECONDS: Final = 60.0
 _DELAY_FIRST_SECONDS: Final = 0.2
 _DELAY_MAX_SECONDS: Final = 5.0
@@ -144,6 +145,22 @@ class Client:
             cursor = page.get("next_cursor")
             if not cursor:
                 return
+            if left is not None:
+                left -= len(page["data"])
+
+    def stripe_pages(
+        self, path: str, query: Mapping[str, Any] | None = None, *, limit: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the items of a list in Stripe's dialect, at most `limit` of them."""
+        after: str | None = None
+        left = limit
+        while left is None or left > 0:
+            size = STRIPE_LIMIT_MAX if left is None else min(left, STRIPE_LIMIT_MAX)
+            page = self.get(path, {**(query or {}), "limit": size, "starting_after": after})
+            yield from page["data"]
+            if not page["has_more"]:
+                return
+            after = page["data"][-1]["id"]
             if left is not None:
                 left -= len(page["data"])
 

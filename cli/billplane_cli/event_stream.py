@@ -51,6 +51,7 @@ class EventStream:
         self._tell = tell
         self._delay = _DELAY_FIRST_SECONDS
         self._renewed = False
+        self._was_connected = False
 
     def frames(self, after: str) -> Iterator[Frame]:
         """Yield frames without end, from after a cursor or from now on.
@@ -65,6 +66,7 @@ class EventStream:
                         yield Frame(frame["cursor"], frame["event"])
                         after = frame["cursor"]
                         self._delay, self._renewed = _DELAY_FIRST_SECONDS, False
+                        self._was_connected = True
                 why = "the server ended the stream"
             except ConnectionClosed as closed:
                 why = str(closed)
@@ -110,4 +112,8 @@ class EventStream:
             problem = json.loads(response.body or b"")
         except ValueError:
             problem = {}
-        raise ApiError(status, problem if isinstance(problem, dict) else {})
+        problem = problem if isinstance(problem, dict) else {}
+        if self._was_connected and not problem.get("reason"):
+            # Not the platform's own word: something before it, while it is started anew.
+            return f"something at the address answered {status}"
+        raise ApiError(status, problem)

@@ -73,7 +73,7 @@ async def spend(client, wallet, lane):
 async def _until_it_dies(stores, headers, fault, work, services=SERVICES):
     offset = free_port_offset()
     environ = {**os.environ, **stores.environ(offset), "FAULT": fault}
-    environ["BILLPLANE_LOG_LEVEL"] = "ERROR"
+    environ["BILLPLANE_LOG_LEVEL"] = "WARNING"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "billplane", "run", *services), env=environ
     )
@@ -82,7 +82,7 @@ async def _until_it_dies(stores, headers, fault, work, services=SERVICES):
         async with aiohttp.ClientSession() as http:
             await eventually(lambda: _is_up(http, url), 60)
             client = Client(http, url, headers)
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 await work(client)
                 assert await process.wait() == 137
         return client
@@ -234,7 +234,8 @@ async def test_a_wallet_is_filled_once_also_by_who_died_while_asking(make_stores
         wallet, headers = payer.purse.id, platform.headers(TENANT)
 
     async def work(client):
-        await client.post("k", f"/v1/wallets/{wallet}:charge", {"amount_minor": 600})
+        found = await client.post("k", f"/v1/wallets/{wallet}:charge", {"amount_minor": 600})
+        assert found["balance"]["available_minor"] == 400
 
     await _until_it_dies(stores, headers, f"{fault}:1", work, services)
     async with running(stores, services) as platform:

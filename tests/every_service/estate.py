@@ -83,6 +83,7 @@ class Estate:
         await self._listeners()
         await self._wallet()
         await self._payments()
+        await self._settled()
         await self._happened()
         return self
 
@@ -231,14 +232,30 @@ class Estate:
             " AND state = 'waiting'"
         )
         connection = await asyncpg.connect(self.platform.stores.admin_url)
+        found: list[Any] = []
+        due = True
         async with asyncio.timeout(30):
-            while not (found := (await self.send("GET", path, expect=200))["data"]):
+            while due or not found:
                 await asyncio.sleep(0.05)
-            # What is due is looked at in the background, and then waits for a payment method.
-            while not await connection.fetchval(waiting, self.tenant, self.livemode):
-                await asyncio.sleep(0.05)
+                found = (await self.send("GET", path, expect=200))["data"]
+                # What is due is looked at in the background, and then waits for a method.
+                due = not await connection.fetchval(waiting, self.tenant, self.livemode)
         await connection.close()
         self.ids["dispute"] = found[0]["id"]
+
+    async def _settled(self) -> None:
+        """Wait until what was done has been told to everybody who listens."""
+        tables = ("notification.events", "notification.deliveries", "listener.audit_entries")
+        counts = ", ".join(f"(SELECT count(*) FROM {name} WHERE tenant_id = $1)" for name in tables)
+        connection = await asyncpg.connect(self.platform.stores.admin_url)
+        seen, same = None, 0
+        async with asyncio.timeout(30):
+            while same < 5:
+                await asyncio.sleep(0.1)
+                found = await connection.fetchrow(f"SELECT {counts}", self.tenant)
+                same = same + 1 if found == seen else 0
+                seen = found
+        await connection.close()
 
     async def _happened(self) -> None:
         """Find a fact in the audit log, and leave it as one that a reaction failed on."""

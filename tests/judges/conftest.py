@@ -24,6 +24,7 @@ from typing import Any
 
 import currency_converter
 import pytest
+import stripe
 
 ROOT = Path(__file__).resolve().parents[2]
 BILLPLANE = ROOT / ".venv" / "bin" / "billplane"
@@ -99,6 +100,18 @@ def judged(platform: tuple[Judged, dict[str, str]]) -> Judged:
     """Give the platform, with the ECB's rates of every currency it knows."""
     bare, environ = platform
     return Judged(bare.url, bare.key, apply_rates(bare.url, bare.key, environ))
+
+
+@pytest.fixture(scope="session")
+def shop(platform: tuple[Judged, dict[str, str]]) -> Judged:
+    """Give the platform, and a key of a tenant that takes payments."""
+    return platform[0]
+
+
+@pytest.fixture(scope="session")
+def client(shop: Judged) -> stripe.StripeClient:
+    """Give the SDK's client with nothing but its address changed."""
+    return stripe.StripeClient(shop.key, base_addresses={"api": shop.url})
 
 
 def billplane(environ: dict[str, str], *arguments: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 import stripe
 
 from tests.judges.conftest import Judged
+from tests.judges.payer import pay
 
 DECLINES = {
     "pm_card_visa_chargeDeclined": ("card_declined", "generic_decline"),
@@ -35,24 +36,6 @@ NUMBERS = {
     "4000000000000127": "pm_card_chargeDeclinedIncorrectCvc",
     "4000000000000119": "pm_card_chargeDeclinedProcessingError",
 }
-
-
-@pytest.fixture(scope="session")
-def shop(platform: tuple[Judged, dict[str, str]]) -> Judged:
-    """Give the platform, and a key of a tenant that takes payments."""
-    return platform[0]
-
-
-@pytest.fixture(scope="session")
-def client(shop: Judged) -> stripe.StripeClient:
-    """Give the SDK's client with nothing but its address changed."""
-    return stripe.StripeClient(shop.key, base_addresses={"api": shop.url})
-
-
-def pay(client: stripe.StripeClient, amount: int = 2000, **more: Any) -> Any:
-    """Create an intent and confirm it at once."""
-    params = {"amount": amount, "currency": "usd", "payment_method": "pm_card_visa"}
-    return client.v1.payment_intents.create({**params, "confirm": True, **more})
 
 
 def test_an_intent_is_created_and_confirmed(client: stripe.StripeClient) -> None:
@@ -358,87 +341,3 @@ def test_what_is_not_there_is_told_as_stripe_tells_it(
         nobody = stripe.StripeClient("sk_test_nobody", base_addresses={"api": shop.url})
         nobody.v1.payment_intents.list()
     assert stranger.value.http_status == 401
-
-
-@pytest.fixture
-def disputed(client: stripe.StripeClient) -> Any:
-    """Give a payment that its payer's bank disputes."""
-    paid = pay(client, payment_method="pm_card_createDispute")
-    found: list[Any] = []
-    for _ in range(100):
-        found = client.v1.disputes.list({"payment_intent": paid.id}).data
-        if found:
-            break
-        threading.Event().wait(0.1)
-    return found[0]
-
-
-def test_a_dispute_is_answered_and_won(client: stripe.StripeClient, disputed: Any) -> None:
-    assert (disputed.status, disputed.reason) == ("needs_response", "fraudulent")
-    assert client.v1.charges.retrieve(str(disputed.charge)).disputed
-    waiting = client.v1.disputes.update(
-        disputed.id, {"evidence": {"product_description": "a book"}, "submit": False}
-    )
-    assert waiting.status == "needs_response"
-    won = client.v1.disputes.update(
-        disputed.id, {"evidence": {"uncategorized_text": "winning_evidence"}}
-    )
-    assert won.status == "won"
-    assert won.evidence.product_description == "a book"
-
-
-def test_a_dispute_is_accepted(client: stripe.StripeClient, disputed: Any) -> None:
-    assert client.v1.disputes.close(disputed.id).status == "lost"
-
-
-def test_a_customer_is_kept_and_pays_by_its_own_method(client: stripe.StripeClient) -> None:
-    made = client.v1.customers.create(
-        {
-            "name": "Ada Lovelace",
-            "email": "ada@example.com",
-            "phone": "+44 20 7946 0000",
-            "description": "the first",
-            "address": {"line1": "12 St James's Square", "city": "London", "country": "GB"},
-            "metadata": {"crm": "17"},
-        }
-    )
-    assert (made.object, made.name, made.phone) == ("customer", "Ada Lovelace", "+44 20 7946 0000")
-    method = client.v1.payment_methods.attach("pm_card_visa", {"customer": made.id})
-    assert method.customer == made.id
-    changed = client.v1.customers.update(
-        made.id,
-        {
-            "metadata": {"crm": "", "tier": "gold"},
-            "invoice_settings": {"default_payment_method": method.id},
-        },
-    )
-    assert changed.metadata
-    assert changed.metadata.to_dict() == {"tier": "gold"}
-    assert changed.invoice_settings
-    assert changed.invoice_settings.default_payment_method == method.id
-    assert changed.description == "the first"
-    paid = pay(
-        client, customer=made.id, payment_method=method.id, off_session=True, expand=["customer"]
-    )
-    assert (paid.status, paid.customer.name) == ("succeeded", "Ada Lovelace")
-    listed = client.v1.customers.payment_methods.list(made.id)
-    assert [item.id for item in listed.data] == [method.id]
-    assert client.v1.customers.list({"email": "ada@example.com", "limit": 1}).data[0].id == made.id
-
-
-def test_customers_are_walked_and_deleted(client: stripe.StripeClient) -> None:
-    made = [client.v1.customers.create({"name": f"c{number}"}).id for number in range(4)]
-    found = []
-    for customer in client.v1.customers.list({"limit": 2}).auto_paging_iter():
-        found.append(customer.id)
-        if customer.id == made[0]:
-            break
-    assert found[:4] == made[::-1]
-    gone = client.v1.customers.delete(made[0])
-    assert (gone.id, gone.deleted) == (made[0], True)
-    with pytest.raises(stripe.InvalidRequestError) as missing:
-        client.v1.customers.retrieve(made[0])
-    assert missing.value.code == "resource_missing"
-    options: Any = {"idempotency_key": secrets.token_hex(8)}
-    once = client.v1.customers.create({"name": "once"}, options)
-    assert client.v1.customers.create({"name": "once"}, options).id == once.id

@@ -230,6 +230,12 @@ async def test_gone_disables_at_once_with_an_event_and_a_letter_and_it_can_be_en
         )
         assert refused["reason"] == "WEBHOOK_ENDPOINT_DISABLED"
         await developer.happen("b")
+
+        async def both_told():
+            page = await developer.send("GET", "/v1/events?type=customer.created")
+            return len(page["data"]) == 2
+
+        await eventually(both_told)
         on = await developer.send(
             "POST", f"/v1/webhook_endpoints/{made['id']}", {"disabled": False}
         )
@@ -264,6 +270,24 @@ async def test_an_endpoint_that_fails_for_three_days_is_disabled(platform):
             return found["disabled_reason"] == "failing"
 
         await eventually(disabled)
+
+
+async def test_a_secret_that_cannot_be_opened_fails_as_anything_else_does(platform):
+    developer = Developer(platform, "ten_hook_sealed")
+    async with hook() as target:
+        made = await developer.endpoint(target.url)
+        await developer.execute(
+            "UPDATE notification.webhook_endpoints SET secret = 'sealed elsewhere' WHERE id = $1",
+            made["id"],
+        )
+        await developer.happen()
+        row = await eventually(lambda: _attempted(developer, 1))
+        assert "rotate it" in row["last_error"]
+        await developer.send("POST", f"/v1/webhook_endpoints/{made['id']}/rotate_secret", {})
+        await developer.make_due()
+        await target.count(1)
+    # Whoever sent the old one along would have failed again.
+    assert len(target.heard[0].headers["webhook-signature"].split()) == 1
 
 
 @pytest.mark.parametrize(

@@ -109,3 +109,24 @@ async def test_a_wallet_that_covers_an_invoice_leaves_the_card_alone(biller):
     row = await biller.collection(invoice, lambda row: row["state"] == "paid")
     intent = await biller.get(f"/v1/payment_intents/{row['payment_intent_id']}")
     assert (intent["status"], intent["amount_received"]) == ("canceled", 0)
+
+
+async def test_a_customer_who_is_paying_is_left_to_it(biller):
+    customer = await biller.customer()
+    body = {"customer_id": customer, "currency_code": "EUR"}
+    invoice = await biller.invoice(customer)
+    row = await biller.collection(invoice, lambda row: row["state"] == "waiting")
+    wallet = await biller.own("POST", "/v1/wallets", body, 201)
+    top_up = {"amount_minor": 400, "manual_reason": "cash"}
+    await biller.own("POST", f"/v1/wallets/{wallet['id']}:top_up", top_up)
+    path = f"/v1/payment_intents/{row['payment_intent_id']}"
+    card = "pm_card_authenticationRequired"
+    asked = await biller.make(f"{path}/confirm", {"payment_method": card})
+    await biller.make("/v1/payment_methods/pm_card_visa/attach", {"customer": customer})
+    later = await biller.collection(invoice, lambda row: row["state"] == "due")
+    assert later["credit_minor"] == 0
+    page = asked["next_action"]["redirect_to_url"]["url"].split("/payments/")[1]
+    await biller.send("POST", f"/payments/{page}/complete")
+    paid = await biller.invoice_until(invoice, "paid")
+    done = await biller.collection(invoice, lambda row: row["state"] == "paid")
+    assert (done["collected_minor"], done["credit_minor"]) == (paid["total_minor"], 0)

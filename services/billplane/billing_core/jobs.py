@@ -29,7 +29,7 @@ COMPARED_AT_ONCE = 100
 async def complete_operations(worker: Worker) -> None:
     """Complete operations that no request completes, or none has in time."""
     now = worker.runtime.clock.now()
-    await _each(worker, running.complete, "due_operations", due=now, row_limit=AT_ONCE)
+    await _each(worker, running.resume, "due_operations", due=now, row_limit=AT_ONCE)
 
 
 @jobs.every(1)

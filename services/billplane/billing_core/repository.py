@@ -116,6 +116,11 @@ async def reservation(tx: ReadTransaction, reservation_id: str) -> ReservationRo
     return (await tx.session.scalars(query)).one_or_none()
 
 
+async def known_reservation(tx: ReadTransaction, reservation_id: str) -> ReservationRow | None:
+    """Return one reservation as this transaction has read it, or else as it is stored."""
+    return await tx.session.get(ReservationRow, (tx.tenant_id, reservation_id))
+
+
 async def operation(tx: ReadTransaction, operation_id: str) -> OperationRow | None:
     """Return one operation of the tenant and mode as it is stored now."""
     query = (

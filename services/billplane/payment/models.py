@@ -229,6 +229,7 @@ class CollectionRow(Base):
     due_minor: Mapped[int]
     credit_minor: Mapped[int] = mapped_column(default=0)
     collected_minor: Mapped[int] = mapped_column(default=0)
+    credit_asked_minor: Mapped[int] = mapped_column(default=0)
     state: Mapped[str]
     payment_intent_id: Mapped[str] = mapped_column(default="")
     attempts: Mapped[int] = mapped_column(default=0)

@@ -36,6 +36,8 @@ _TRIES_MAX = 20
 _REMEMBERED = timedelta(hours=12)
 # The ledger has decided; anything else may have happened or not.
 _REFUSALS = (Kind.FAILED_PRECONDITION, Kind.INVALID_ARGUMENT, Kind.NOT_FOUND)
+_AWAY = (Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED)
+_LATER = timedelta(minutes=1)
 _ON_HOLDS = (domain.COMMIT, domain.RELEASE, domain.RUN_OUT)
 
 register(
@@ -128,7 +130,7 @@ async def _work(tx: ReadTransaction, held: Held, operation: OperationRow) -> Wor
     account_id = held.wallet.account_id
     if operation.kind not in _ON_HOLDS:
         return Work(operation, account_id)
-    found = await repository.reservation(tx, operation.reservation_id)
+    found = await repository.known_reservation(tx, operation.reservation_id)
     assert found is not None  # noqa: S101 - reservations stay
     return Work(operation, account_id, found.hold_id, found.committed_minor)
 
@@ -149,6 +151,23 @@ async def complete(call: Call, operation_id: str) -> None:
             assert wallet is not None  # noqa: S101 - wallets stay
             work = await _work(tx, Held(wallet), found)
         await finish(own, work)
+
+
+async def resume(call: Call, operation_id: str) -> None:
+    """Complete an operation for the janitor; one that cannot be completed now lets others pass.
+
+    Raises: what `complete` raises.
+    """
+    try:
+        await complete(call, operation_id)
+    except Exception as error:
+        away = isinstance(error, BillplaneError) and error.kind in _AWAY
+        if not away:
+            async with call.writing() as tx:
+                row = await repository.operation(tx, operation_id)
+                if row is not None and row.state == books.PENDING:
+                    row.due_at = tx.now + _LATER
+        raise
 
 
 async def finish(call: Call, work: Work) -> OperationRow:

@@ -10,6 +10,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from billplane.chassis import ids, logging
@@ -19,6 +20,7 @@ from billplane.chassis.faults import faultpoint, register
 from billplane.chassis.finishing import end_if_cancelled
 from billplane.chassis.http_client import FetchFailed, HttpClient, UrlRefused
 from billplane.chassis.runtime import Runtime
+from billplane.chassis.sealing import SealBroken
 from billplane.notification import domain
 from billplane.notification.repository import deliveries
 from billplane.notification.repository.deliveries import Result
@@ -107,7 +109,11 @@ class Courier:
         for queue in self._queues.values():
             queue.waiting.clear()
         if self._sending:
-            await asyncio.wait(self._sending, timeout=self._settings.webhook_timeout_seconds)
+            sending = set(self._sending)
+            _, late = await asyncio.wait(sending, timeout=self._settings.webhook_timeout_seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
         await self._write()
@@ -215,7 +221,12 @@ class Courier:
     async def _send(self, row: Any) -> Result:
         at = self._runtime.clock.now()
         payload = row.body.encode()
-        signed = domain.sign(payload, row.event_id, int(at.timestamp()), self._live(row, at))
+        try:
+            secrets = self._live(row, at)
+        except SealBroken as broken:
+            why = f"the secret cannot be read, rotate it: {broken.detail}"
+            return self._result(row, at, None, why, "", 0)
+        signed = domain.sign(payload, row.event_id, int(at.timestamp()), secrets)
         headers = {
             "Content-Type": "application/json; charset=utf-8",
             "User-Agent": "Billplane/1.0 (+webhooks)",
@@ -264,17 +275,24 @@ class Courier:
         )
 
     def _live(self, row: Any, at: Any) -> list[str]:
-        """Return the secrets that sign now: the endpoint's, and the one before while it lives."""
-        sealed = [row.secret]
+        """Return the secrets that sign now: the endpoint's, and the one before while it lives.
+
+        Raises: SealBroken when the endpoint's cannot be opened.
+        """
+        found = [self._opened(row, row.secret)]
         if row.previous_secret is not None and row.previous_expires_at > at:
-            sealed.append(row.previous_secret)
-        if len(self._secrets) > SECRETS_KEPT:
-            self._secrets.clear()
-        for item in sealed:
-            if item not in self._secrets:
-                place = endpoints.place_of(row.tenant_id, row.endpoint_id)
-                self._secrets[item] = self._state.sealer.open(item, *place).decode()
-        return [self._secrets[item] for item in sealed]
+            with suppress(SealBroken):
+                found.append(self._opened(row, row.previous_secret))
+        return found
+
+    def _opened(self, row: Any, sealed: bytes) -> str:
+        secret = self._secrets.get(sealed)
+        if secret is None:
+            if len(self._secrets) > SECRETS_KEPT:
+                self._secrets.clear()
+            place = endpoints.place_of(row.tenant_id, row.endpoint_id)
+            secret = self._secrets[sealed] = self._state.sealer.open(sealed, *place).decode()
+        return secret
 
     async def _write_all(self) -> None:
         while True:

@@ -21,6 +21,9 @@ _log = logging.get("payment")
 Finalized = invoice_events.InvoiceFinalized
 Created = invoice_events.InvoiceCreated
 
+# Nobody is paying an intent in these states at the moment.
+UNTOUCHED = ("requires_payment_method", "requires_confirmation")
+
 register("payment.after_wallet_credit")
 
 
@@ -41,6 +44,7 @@ async def prepare(tx: Transaction, invoice: Created | Finalized, state: str) -> 
             collected_minor=0,
             state=state,
             payment_intent_id="",
+            credit_asked_minor=0,
             attempts=0,
             rounds=0,
             test_clock_id=invoice.test_clock_id,
@@ -121,14 +125,18 @@ async def collect(call: Call, invoice_id: str) -> None:
 
 async def _take_credit(call: Call, row: CollectionRow, *, wallet: bool) -> bool:
     """Settle what the customer's wallet has; tell whether something is left to collect."""
-    number, operation_id, taken = row.rounds + 1, "", 0
+    async with call.writing() as tx:
+        asked = await _ask_credit(tx, row)
+    if asked is None:
+        return False
+    operation_id, taken = "", 0
     if wallet:
         operation_id, taken = await peers.charge_wallet(
             call,
-            request_id=f"{row.invoice_id}:credit:{number}",
+            request_id=f"{row.invoice_id}:credit:{row.rounds + 1}",
             customer_id=row.customer_id,
             currency_code=row.currency_code,
-            amount_minor=collections.left(row),
+            amount_minor=asked,
             invoice_id=row.invoice_id,
         )
         faultpoint("payment.after_wallet_credit")
@@ -140,9 +148,27 @@ async def _take_credit(call: Call, row: CollectionRow, *, wallet: bool) -> bool:
         await collections.note_credit(tx, held, operation_id, taken)
         if not collections.settle(tx, held):
             return True
-        if intent is not None and intent.state not in (*TERMINAL, "processing"):
+        if intent is not None and intent.state in UNTOUCHED:
             await outcomes.give_up(tx, intent, "automatic")
         return False
+
+
+async def _ask_credit(tx: Transaction, known: CollectionRow) -> int | None:
+    """Note how much credit is asked for, the same however often; None when it is not the time."""
+    intent = await _locked_intent(tx, known)
+    row = await repository.collection(tx, known.invoice_id, lock=True)
+    if row is None or row.rounds != known.rounds or row.next_attempt_at is None:
+        return None
+    if intent is not None and intent.state not in (*UNTOUCHED, "canceled"):
+        await _look_later(tx, row)
+        return None
+    row.credit_asked_minor = row.credit_asked_minor or collections.left(row)
+    return row.credit_asked_minor
+
+
+async def _look_later(tx: Transaction, row: CollectionRow) -> None:
+    """Leave the customer to it who is paying; whether they got through is looked at a day later."""
+    row.next_attempt_at = await collections.now_of(tx, row) + timedelta(days=1)
 
 
 async def _begin(tx: Transaction, invoice_id: str) -> AttemptRow | None:
@@ -162,9 +188,8 @@ async def _begin(tx: Transaction, invoice_id: str) -> AttemptRow | None:
         return None
     if intent is None or intent.state == "canceled":
         intent = await _intent(tx, row, collections.left(row))
-    if intent.state not in ("requires_payment_method", "requires_confirmation"):
-        # The customer is at it; whether they got through is looked at a day later.
-        row.next_attempt_at = await collections.now_of(tx, row) + timedelta(days=1)
+    if intent.state not in UNTOUCHED:
+        await _look_later(tx, row)
         return None
     return await _attempt(tx, row, intent, method, key)
 
@@ -190,7 +215,7 @@ async def _intent(tx: Transaction, row: CollectionRow, amount_minor: int) -> Pay
     """Make the intent of an invoice, or bring it to its amount."""
     known = await _locked_intent(tx, row)
     if known is not None and known.state != "canceled":
-        if known.state in ("requires_payment_method", "requires_confirmation"):
+        if known.state in UNTOUCHED:
             known.amount_minor = amount_minor
         return known
     intent_id = ids.new("pi")

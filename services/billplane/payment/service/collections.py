@@ -59,6 +59,7 @@ async def note_credit(
 ) -> None:
     """Count what the customer's wallet settled of an invoice."""
     row.rounds += 1
+    row.credit_asked_minor = 0
     row.updated_at = tx.now
     if amount_minor == 0:
         return

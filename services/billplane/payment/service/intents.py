@@ -222,8 +222,7 @@ async def _begin(
             "You cannot confirm this PaymentIntent because it's missing a payment method.",
             field="/payment_method",
         )
-    if row.state == "requires_action":
-        await abandon(tx, row)
+    await abandon(tx, row)
     _step(row, "confirm")
     row.next_action = None
     task = attempts.Task(
@@ -241,7 +240,7 @@ async def _begin(
 async def abandon(tx: Transaction, row: PaymentIntentRow) -> None:
     """End the attempt of an intent that waits for its payer."""
     waiting = await repository.open_attempt(tx, row.id)
-    if waiting is not None:
+    if waiting is not None and waiting.state == "requires_action":
         waiting.state, waiting.finished_at = "abandoned", tx.now
         await tx.session.flush()
 
