@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 COMPOSED = docker compose ls --quiet 2>/dev/null | grep -qx billplane
 
 .DEFAULT_GOAL := help
-.PHONY: help up down restart up_build docker-up build status test soak check bench protos lock clean install develop judges run logs format cluster-up cluster-down e2e e2e-full test-brokers
+.PHONY: help up down restart up_build docker-up build status test soak check bench protos lock clean install develop judges run logs format cluster-up cluster-down e2e e2e-full test-brokers test-postgres
 
 help: ## print this help
 	@awk -F':.*## ' '/^[a-z0-9_-]+:.*## /{printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,6 +50,9 @@ test: develop judges ## run every test, beside a running platform
 test-brokers: develop ## the messages' tests on Kafka and RabbitMQ, started in Docker and removed again
 	@eval "$$(tests/brokers.sh up)"; trap 'tests/brokers.sh down' EXIT; \
 		BILLPLANE_TEST_BROKERS=required $(BIN)/python -m pytest -n0 tests/events tests/listener
+
+test-postgres: develop ## the ledger's tests on other versions of Postgres: make test-postgres VERSIONS="15 17"
+	@tests/postgres.sh "$(or $(VERSIONS),15 17)" $(ARGS)
 
 soak: develop ## kill every process three times during 100,000 events and 500 bills
 	@BILLPLANE_TEST_KILL_ROUNDS=3 BILLPLANE_TEST_KILL_EVENTS=100000 BILLPLANE_TEST_KILL_SUBSCRIPTIONS=500 \
