@@ -258,13 +258,16 @@ After = tuple[int, int, int, int]
 class Outcome:
     """What became of a transfer; `id` is the transaction, or the account that was short.
 
-    `after` has the balances after it for each posting, `taken_minor` what a commit posted.
+    `after` has the balances after it for each posting; of a hold that it changed, `taken_minor` is
+    what was posted or given back, and the others what it has posted and reserves after it.
     """
 
     code: str
     id: str
     recorded_at: datetime
     taken_minor: int
+    committed_minor: int
+    remaining_minor: int
     after: Sequence[After]
 
 
@@ -299,13 +302,16 @@ async def apply(tx: Transaction, writer: str, transfers: Sequence[tuple[str, Tra
                 retry_after_seconds=1,
             ) from error
         raise
-    codes, ids, at, number, taken, *columns = row
+    codes, ids, at, number, taken, committed, remaining, *columns = row
     after = list(zip(*columns, strict=True))
     firsts = values["firsts"]
     return Batch(
         number,
         [
-            Outcome(codes[n], ids[n], at, taken[n], after[firsts[n] - 1 : firsts[n + 1] - 1])
+            Outcome(
+                *(codes[n], ids[n], at, taken[n], committed[n], remaining[n]),
+                after[firsts[n] - 1 : firsts[n + 1] - 1],
+            )
             for n in range(len(codes))
         ],
     )

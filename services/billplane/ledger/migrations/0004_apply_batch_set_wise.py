@@ -26,8 +26,8 @@ _ARGUMENTS = (
 )
 _RETURNS = (
     "TABLE (codes text[], answer_ids text[], recorded_at timestamptz, batch_number bigint,"
-    " taken bigint[], posted_after bigint[], pending_in_after bigint[],"
-    " pending_out_after bigint[], counts_after bigint[])"
+    " taken bigint[], committed_after bigint[], remaining_after bigint[], posted_after bigint[],"
+    " pending_in_after bigint[], pending_out_after bigint[], counts_after bigint[])"
 )
 
 _DECLARE = """
@@ -67,9 +67,7 @@ DECLARE
   e_out bigint[];
   entries_made integer := 0;
   entries_before integer;
-  outcome text;
-  took bigint;
-  gives_back bigint;
+  outcome text; took bigint; gives_back bigint;
   at_slot integer;
   at_known integer;
   phase_now text;
@@ -97,6 +95,7 @@ BEGIN
   codes := array_fill('RECORDED'::text, ARRAY[cardinality(ids)]);
   answer_ids := ids;
   taken := array_fill(0::bigint, ARRAY[cardinality(ids)]);
+  committed_after := taken; remaining_after := taken;
 
   -- What has its answer, by its key or by its external_id, does nothing.
   SELECT array_agg(f.n), array_agg(f.id), array_agg(f.fingerprint)
@@ -297,7 +296,9 @@ _ONE_BY_ONE = """
     CONTINUE WHEN outcome <> 'RECORDED';
     recorded := recorded + 1;
     numbers[n] := book.transaction_number + recorded;
-    taken[n] := took;
+    taken[n] := CASE WHEN kinds[n] = 'commit' THEN took ELSE gives_back END;
+    committed_after[n] := hold.committed_minor + took;
+    remaining_after[n] := hold.remaining_minor - gives_back;
     IF hold.transaction_id IS NOT NULL THEN
       UPDATE holds h SET committed_minor = h.committed_minor + took,
         remaining_minor = h.remaining_minor - gives_back,

@@ -28,6 +28,8 @@ from billplane.ledger.service.views import (
     balances_after,
     postings_of,
     view_of,
+    view_of_closing,
+    view_of_hold_after,
     view_of_new,
 )
 from billplane.money import MINOR_MAX
@@ -232,10 +234,18 @@ async def _close(
         flag=final,
     )
 
-    async def answer(tx: Transaction, outcomes: Sequence[Outcome]) -> tuple[Any, StoredAnswer]:
-        recorded = await _recorded(tx, transfer, outcomes[0])
-        after = view_of(await _find(tx, hold.row.id))
-        return tell(Recorded(recorded.transaction, recorded.balances, after))
+    async def answer(_tx: Transaction, outcomes: Sequence[Outcome]) -> tuple[Any, StoredAnswer]:
+        outcome = outcomes[0]
+        refused = refusal(outcome)
+        if refused is not None:
+            raise refused
+        return tell(
+            Recorded(
+                view_of_closing(hold, transfer, outcome),
+                balances_after(transfer, outcome),
+                view_of_hold_after(hold, transfer, outcome),
+            )
+        )
 
     return await _write(call, [transfer], answer)
 
@@ -253,11 +263,9 @@ async def _recorded(tx: Transaction, transfer: Transfer, outcome: Outcome) -> Re
     refused = refusal(outcome)
     if refused is not None:
         raise refused
-    if outcome.code == RECORDED and transfer.kind in ("record", "hold", "reverse"):
+    if outcome.code == RECORDED:
         return Recorded(view_of_new(transfer, outcome), balances_after(transfer, outcome))
     view = view_of(await _find(tx, outcome.id))
-    if outcome.code == RECORDED:
-        return Recorded(view, balances_after(transfer, outcome))
     rows = await repository.accounts(tx, {posting.account for posting in transfer.postings})
     return Recorded(view, [balance_of(row) for row in rows.values()])
 

@@ -1,7 +1,7 @@
 """How transactions are told: those just written from what was asked, others from what is stored."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from billplane.ledger.domain import Balance, Posting
@@ -51,6 +51,32 @@ def view_of_new(transfer: Transfer, outcome: Outcome) -> View:
         expires_at=transfer.expires_at,
         posted_at=None if pending else outcome.recorded_at,
         remaining_minor=transfer.amount_minor if pending else 0,
+    )
+
+
+def view_of_closing(hold: Stored, transfer: Transfer, outcome: Outcome) -> View:
+    """Return what was just written to post a hold, or to give it back."""
+    postings = transfer.postings
+    if hold.hold is not None and hold.hold.divisible:
+        postings = [leg._replace(amount_minor=outcome.taken_minor) for leg in postings]
+    state = _STATES.get(transfer.kind, "posted")
+    return replace(
+        view_of_new(transfer, outcome),
+        state=state,
+        postings=postings,
+        posted_at=outcome.recorded_at if state == "posted" else None,
+    )
+
+
+def view_of_hold_after(hold: Stored, transfer: Transfer, outcome: Outcome) -> View:
+    """Return a hold as it stands after what was just written."""
+    state = "pending" if outcome.remaining_minor else _STATES.get(transfer.kind, "posted")
+    return replace(
+        view_of(hold),
+        state=state,
+        posted_at=outcome.recorded_at if state == "posted" else None,
+        committed_minor=outcome.committed_minor,
+        remaining_minor=outcome.remaining_minor,
     )
 
 
