@@ -81,7 +81,8 @@ class Gateway:
 
     def __init__(self, behind):
         self._behind = behind
-        self._offset = free_port_offset()
+        # Between those that other platforms take: nobody takes its ports while it is away.
+        self._offset = free_port_offset() + 13
         self._platform = None
         self.url = f"http://127.0.0.1:{8080 + self._offset}"
 
