@@ -153,7 +153,7 @@ async def test_killed_and_cut_off_it_hears_every_event_in_order(make_stores, tmp
                     await listener.start()
             await happening
             await until(
-                lambda: len({named(heard) for heard in target.heard}) >= EVENTS, 60 + EVENTS / 50
+                lambda: len({named(heard) for heard in target.heard}) >= EVENTS, 60 + EVENTS / 10
             )
         finally:
             await listener.kill()
