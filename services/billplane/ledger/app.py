@@ -28,6 +28,7 @@ class State:
     def __init__(self, runtime: Runtime) -> None:
         self.accounts = AccountIndex()
         self.balances = Gathering(repository.balances)
+        self.transactions = Gathering(repository.transactions)
         self.writer = Writer(runtime)
 
     async def close(self) -> None:

@@ -181,6 +181,18 @@ async def transaction(tx: ReadTransaction, name: str) -> Stored | None:
     return None if row is None else (await _whole(tx, [row]))[0]
 
 
+async def transactions(tx: ReadTransaction, names: Collection[str]) -> dict[str, Stored]:
+    """Return transactions by id or external_id."""
+    wanted = [name for name in names if name]
+    row = TransactionRow
+    query = select(row).where(row.livemode == tx.livemode)
+    rows = [*(await tx.session.scalars(query.where(row.external_id.in_(wanted))))]
+    rows += await tx.session.scalars(query.where(row.id.in_(wanted)))
+    stored = await _whole(tx, rows)
+    by_name = {item.row.external_id: item for item in stored}
+    return by_name | {item.row.id: item for item in stored}
+
+
 async def page_of_transactions(
     tx: ReadTransaction, page: Page, parent_id: str | None
 ) -> tuple[list[Stored], str | None]:
