@@ -174,13 +174,31 @@ async def test_no_bad_credential_opens_any_door_over_rest_or_grpc(platform, peop
 
 @pytest.mark.parametrize(
     "header",
-    ["Basic dXNlcjpwYXNz", "bearer", "Bearer", "Token x", "Bearer \xff\xfe", "Bearer " * 9],
+    [
+        "Basic dXNlcjpwYXNz",
+        "Basic %%%",
+        "Basic",
+        "Basic Og==",
+        "bearer",
+        "Bearer",
+        "Token x",
+        "Bearer \xff\xfe",
+        "Bearer " * 9,
+    ],
 )
 async def test_other_schemes_are_no_credential(platform, header):
     headers = {"Authorization": header}
     async with platform.http.get(platform.url("/v1/customers"), headers=headers) as answer:
         assert answer.status == 401
         assert (await answer.json(content_type=None))["status"] == 401
+
+
+async def test_a_key_may_come_as_the_user_of_basic_authentication(platform, people):
+    key = (await people.key())["key"]
+    for text in (f"{key}:", key, f"{key}:anything"):
+        headers = {"Authorization": f"Basic {base64.b64encode(text.encode()).decode()}"}
+        me = await platform.request("GET", "/auth/me", headers=headers, expect=200)
+        assert me["tenant_id"] == people.tenant
 
 
 async def test_a_key_says_its_own_mode_and_no_header_changes_it(platform, people):

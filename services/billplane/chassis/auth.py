@@ -4,6 +4,7 @@ Internal tokens are EdDSA JWTs of at most 60 seconds; user tokens are identity's
 verified offline. API keys are asked of identity and remembered for 30 seconds.
 """
 
+import base64
 import hashlib
 import hmac
 import time
@@ -234,6 +235,8 @@ class Authenticator:
             return self._staff(admin_key, tenant_id, livemode)
         scheme, _, credential = authorization.partition(" ")
         credential = credential.strip()
+        if scheme.lower() == "basic":
+            scheme, credential = "bearer", _user_of(credential)
         if not credential or scheme.lower() != "bearer":
             raise CredentialMissing("send `Authorization: Bearer <key or token>`")
         if credential.startswith("sk_"):
@@ -347,6 +350,17 @@ def _decode(
         raise CredentialInvalid("the token has expired; log in again") from None
     except jwt.InvalidTokenError as error:
         raise CredentialInvalid(f"the token is not valid: {error}") from None
+
+
+def _user_of(credential: str) -> str:
+    """Return the user of Basic authentication: `curl -u sk_…:` sends a key so.
+
+    Source: RFC 7617.
+    """
+    try:
+        return base64.b64decode(credential, validate=True).decode().partition(":")[0]
+    except ValueError:
+        return ""
 
 
 def _digest(credential: str) -> bytes:
