@@ -36,6 +36,10 @@ class Hook:
     heard: list[Heard] = field(default_factory=list)
     answer: Callable[[Heard], Awaitable[Any]] | None = None
 
+    def different(self) -> int:
+        """Count the different events that came."""
+        return len({item.headers.get("webhook-id") for item in self.heard})
+
     async def take(self, request: web.Request) -> web.Response:
         """Keep a request and answer it."""
         heard = Heard(dict(request.headers), await request.read(), request.path)

@@ -28,6 +28,7 @@ PATH: Final = "/v1/events/stream"
 STREAMS_MAX: Final = 100
 TYPES_MAX: Final = 100
 POSITION_SECONDS: Final = 10.0
+GATHER_SECONDS: Final = 0.01
 CREDENTIAL_SECONDS: Final = 60.0
 # RFC 6455 7.4.1: 1011 is a defect of ours, 1012 a service that restarts; those of 4000 and above
 # are the application's own.
@@ -255,6 +256,8 @@ class _Stream:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(SILENCE_SECONDS):
                         await event.wait()
+                        # What happens in a burst is asked for together.
+                        await asyncio.sleep(GATHER_SECONDS)
         return True
 
     async def _hand_over(self) -> bool:

@@ -80,6 +80,6 @@ async def deliver_again(tx: Transaction, event_id: str, endpoint_id: str) -> Del
     else:
         await deliveries.start_again(tx, row)
     state: State = tx.runtime.state
-    topic = topic_of(tx)
+    topic = topic_of(tx.tenant_id, tx.livemode)
     tx.after_end(lambda: state.told(topic))
     return row

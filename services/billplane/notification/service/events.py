@@ -125,13 +125,13 @@ async def tell(
                 tx, row["id"], row["sequence"], row["type"], wanting[row["type"]]
             )
     faultpoint("notification.after_events_before_end")
-    topic = topic_of(tx)
+    topic = topic_of(tx.tenant_id, tx.livemode)
     tx.after_end(lambda: state.told(topic))
 
 
-def topic_of(tx: ReadTransaction) -> str:
-    """Name what readers of the mode's events are woken by."""
-    return f"{tx.tenant_id}:{'live' if tx.livemode else 'test'}"
+def topic_of(tenant_id: str, livemode: bool) -> str:
+    """Name what readers of a mode's events are woken by."""
+    return f"{tenant_id}:{'live' if livemode else 'test'}"
 
 
 async def get_event(tx: ReadTransaction, event_id: str) -> EventRow:
@@ -185,22 +185,18 @@ async def follow(
         raise Invalid([FieldError("after", "CURSOR_INVALID", "a cursor is 0 or more")])
     state: State = call.runtime.state
     deadline = time.monotonic() + min(wait_seconds, WAIT_SECONDS_MAX)
-    async with call.reading() as tx:
-        if latest:
-            return [], await events.newest_number(tx)
-        if after_event_id:
+    if latest or after_event_id:
+        async with call.reading() as tx:
+            if latest:
+                return [], await events.newest_number(tx)
             after = (await get_event(tx, after_event_id)).sequence
-        elif after and after < (oldest := await events.oldest_number(tx)) - 1:
-            raise CursorExpired(
-                f"events up to {oldest - 1} are no longer kept: go on from 0 or {oldest - 1}",
-                metadata={"oldest": oldest},
-            )
-        topic = topic_of(tx)
-    async with state.wakeups.waiting(topic) as event:
+    caller = call.principal
+    async with state.wakeups.waiting(topic_of(caller.tenant_id, caller.livemode)) as event:
         while True:
             async with call.reading() as tx:
                 newest = await events.newest_number(tx)
                 rows = await events.events_after(tx, after, types, limit)
+                await _require_kept(tx, after, newest, rows)
             if rows:
                 last = rows[-1].sequence
                 return rows, last if len(rows) == limit else max(last, newest)
@@ -208,3 +204,20 @@ async def follow(
             if left <= 0 or call.runtime.draining:
                 return [], max(after, newest)
             await woken(event, min(left, SILENCE_SECONDS))
+
+
+async def _require_kept(
+    tx: ReadTransaction, after: int, newest: int, rows: Sequence[EventRow]
+) -> None:
+    """Refuse to go on from a cursor when what came next was forgotten.
+
+    Raises: CursorExpired.
+    """
+    if not after or after >= newest or (rows and rows[0].sequence == after + 1):
+        return
+    oldest = await events.oldest_number(tx) or newest + 1
+    if after < oldest - 1:
+        raise CursorExpired(
+            f"events up to {oldest - 1} are no longer kept: go on from 0 or {oldest - 1}",
+            metadata={"oldest": oldest},
+        )
