@@ -30,16 +30,25 @@ def batch(size, prefix):
     ]
 
 
+async def burst(platform, count, method, path, **options):
+    """Call many times at once, so that a slow machine gains nothing meanwhile."""
+    calls = (answered(platform, method, path, **options) for _ in range(count))
+    return await asyncio.gather(*calls)
+
+
 async def statuses(platform, count, method, path, **options):
-    return [(await answered(platform, method, path, **options))[0] for _ in range(count)]
+    return [answer[0] for answer in await burst(platform, count, method, path, **options)]
 
 
 async def test_a_burst_passes_and_the_next_call_is_told_to_wait(strict):
     headers = limited(strict, "ten_burst")
     path = "/v1/tax_settings"
+    started = time.monotonic()
     assert await statuses(strict, 20, "GET", path, headers=headers) == [200] * 20
-    found = [await answered(strict, "GET", path, headers=headers) for _ in range(5)]
-    status, given, text = found[-1]
+    found = await burst(strict, 60, "GET", path, headers=headers)
+    passed = [answer for answer in found if answer[0] == 200]
+    assert len(passed) <= 2 * (time.monotonic() - started) + 1
+    status, given, text = next(answer for answer in reversed(found) if answer[0] != 200)
     problem = json.loads(text)
     assert (status, problem["reason"]) == (429, "RATE_LIMITED")
     assert problem["metadata"] == {"limit": 2, "class": "reads"}
@@ -63,7 +72,7 @@ async def test_what_is_left_is_told_on_every_answer(strict):
 
 async def test_tenants_modes_and_classes_have_limits_of_their_own(strict):
     busy = limited(strict, "ten_busy")
-    found = await statuses(strict, 25, "GET", "/v1/tax_settings", headers=busy)
+    found = await statuses(strict, 60, "GET", "/v1/tax_settings", headers=busy)
     assert 429 in found
     others = [
         ("GET", limited(strict, "ten_calm")),
@@ -98,9 +107,8 @@ async def test_each_event_of_a_batch_counts_and_debts_outlast_a_lease(strict):
 
 async def test_calls_without_a_credential_are_counted_by_address(strict):
     body = {"email": "nobody@example.com", "password": "wrong-password"}
-    found = await statuses(strict, 5, "POST", "/auth/login", json=body)
-    assert found[0] == 401
-    assert found[-1] == 429
+    found = await statuses(strict, 6, "POST", "/auth/login", json=body)
+    assert set(found) == {401, 429}
 
 
 def test_a_bucket_lets_a_burst_through_and_then_the_rate():
