@@ -61,7 +61,7 @@ async def january(platform, airport_source, tmp_path_factory):
     await call("POST", f"/v1/test_clocks/{clock['id']}:advance", advance, 200)
     run = await billed(platform, headers)
     assert run["errors"] == []
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(180):
         invoices = []
         while len(invoices) < 16:
             invoices = (await call("GET", "/v1/invoices?limit=200", None, 200))["data"]

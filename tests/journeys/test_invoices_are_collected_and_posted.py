@@ -1,6 +1,5 @@
 """Invoices of the airport are finalized, collected, paid, posted: the books say so to the cent."""
 
-import asyncio
 import json
 
 import pytest
@@ -106,6 +105,16 @@ class Airport:
 
         return await eventually(so, 60)
 
+    async def failed(self, airline, times):
+        """Wait until the airline's bank has declined so many times."""
+        path = f"/v1/invoices/{(await self.invoice(airline))['id']}/history?limit=200"
+
+        async def so():
+            rows = (await self.call("GET", path))["data"]
+            return sum("failed:" in row["note"] for row in rows) >= times
+
+        await eventually(so, 60)
+
     async def balances(self):
         """Return the balance of each account of the chart."""
         page = await self.call("GET", "/v1/ledger/accounts?limit=200")
@@ -146,16 +155,16 @@ async def test_credit_settles_what_it_can(airport):
     assert invoice["state"] == "finalized"
 
 
-async def test_who_cannot_pay_is_past_due_and_then_written_off(airport):
+async def test_who_cannot_pay_is_tried_again_and_then_written_off(airport):
     await airport.becomes("AA", "paid")
     invoice = await airport.invoice("UA")
     assert invoice["state"] == "finalized"
-    await airport.moves("2013-02-16T12:00:00Z")
-    await airport.becomes("UA", "past_due")
-    for day in ("2013-02-17", "2013-02-25", "2013-03-15"):
+    # After three days, five more, and seven more; the invoice is due on the fifteenth.
+    for number, day in enumerate(("2013-02-05", "2013-02-10", "2013-02-20"), 1):
+        await airport.failed("UA", number)
         await airport.moves(f"{day}T12:00:00Z")
-        await asyncio.sleep(1)
     await airport.becomes("UA", "uncollectible")
+    await airport.becomes("B6", "past_due")
 
 
 async def test_what_was_paid_is_given_back_and_disputed(airport):

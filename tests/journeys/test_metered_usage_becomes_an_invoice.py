@@ -34,7 +34,7 @@ PLAN = {
 async def billed(platform, headers, **body):
     """Start a billing run and wait for its end."""
     run = await platform.request("POST", "/v1/billing_runs", headers=headers, json=body, expect=202)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while run["state"] == "running":
             await asyncio.sleep(0.05)
             run = await platform.request(

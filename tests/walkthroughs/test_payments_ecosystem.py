@@ -156,7 +156,7 @@ async def test_from_a_plan_to_a_paid_invoice_with_its_pdf(developer):
         f"/v1/test_clocks/{clock['id']}:advance", {"to": "2026-02-01T00:00:00Z"}, 200
     )
     run = await developer.post("/v1/billing_runs", {"finalize": False}, 202)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while run["state"] == "running":
             await asyncio.sleep(0.05)
             run = await developer.get(f"/v1/billing_runs/{run['id']}")
@@ -200,7 +200,7 @@ async def test_an_intent_is_confirmed_and_money_is_moved_in_the_ledger(notes, de
     confirmed = (await notes.run(CONFIRM, expect=200, INTENT=intent["id"], **key)).json
     assert (confirmed["status"], confirmed["amount_received"]) == ("succeeded", 2_000)
     # The money of a payment that belongs to no invoice stands in the books by itself.
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         held = {}
         while held.get("unapplied_payments:USD") != 2_000:
             await asyncio.sleep(0.05)

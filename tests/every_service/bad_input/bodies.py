@@ -50,7 +50,7 @@ BODIES = [
     ),
     bad(
         "a form",
-        "/v1/customers",
+        "/v1/coupons",
         b"name=x",
         status=(400, 415, 422),
         headers={"Content-Type": b"application/x-www-form-urlencoded"},
