@@ -15,8 +15,9 @@ from billplane.chassis import docs, ids, logging, metrics
 from billplane.chassis.app import Asgi, Route
 from billplane.chassis.auth import Principal
 from billplane.chassis.errors import BillplaneError, BodyTooLarge, problem_json
+from billplane.chassis.routing import prepare_refusal
 from billplane.chassis.runtime import Runtime
-from billplane.chassis.stripe_dialect.answers import refusal, send_refusal
+from billplane.chassis.stripe_dialect.answers import send_refusal
 
 _log = logging.get("rest")
 _tracer = trace.get_tracer("billplane")
@@ -66,8 +67,7 @@ class Middleware:
                 return
         started = time.perf_counter()
         headers, request_id = scope["billplane.headers"], answer.request_id
-        if self._speaks_stripe(path, headers):
-            scope["billplane.refusal"] = refusal
+        prepare_refusal(scope, match(self._dialect, path) if self._dialect else None)
         limited = Limited(receive, self._limit)
         try:
             check_length(headers, self._limit)
@@ -123,12 +123,6 @@ class Middleware:
             self._answered[method, status] = counter
         counter.inc()
         self._seconds.observe(seconds)
-
-    def _speaks_stripe(self, path: str, headers: dict[bytes, bytes]) -> bool:
-        """Tell whether a request is answered in Stripe's shapes: by its route, or as it asks."""
-        if b"stripe-version" in headers:
-            return True
-        return bool(self._dialect) and match(self._dialect, path) is not None
 
     async def _principal(self, path: str, headers: dict[bytes, bytes]) -> Principal | None:
         runtime = self._runtime

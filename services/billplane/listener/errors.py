@@ -8,17 +8,3 @@ class AuditEntryNotFound(BillplaneError):
 
     kind = Kind.NOT_FOUND
     reason = "AUDIT_ENTRY_NOT_FOUND"
-
-
-class DeadLetterNotFound(BillplaneError):
-    """No such dead letter."""
-
-    kind = Kind.NOT_FOUND
-    reason = "DEAD_LETTER_NOT_FOUND"
-
-
-class ReplayFailed(BillplaneError):
-    """The reaction failed again; the letter stays."""
-
-    kind = Kind.FAILED_PRECONDITION
-    reason = "REPLAY_FAILED"

@@ -6,7 +6,6 @@ from sqlalchemy import select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from billplane.chassis.database import ReadTransaction, Transaction
-from billplane.chassis.database.tables import DeadLetterRow
 from billplane.chassis.rest import Page, fetch_page
 from billplane.listener.domain import GENESIS
 from billplane.listener.models import AuditEntryRow, AuditHeadRow
@@ -51,19 +50,3 @@ async def page_of_entries(
     if aggregate_id:
         query = query.where(AuditEntryRow.aggregate_id == aggregate_id)
     return await fetch_page(tx, query, AuditEntryRow.id, page)
-
-
-async def dead_letter(tx: ReadTransaction, letter_id: str) -> DeadLetterRow | None:
-    """Return one dead letter of the tenant and mode."""
-    row = await tx.session.get(DeadLetterRow, letter_id)
-    return row if row is not None and row.livemode == tx.livemode else None
-
-
-async def page_of_dead_letters(
-    tx: ReadTransaction, reaction: str | None, page: Page
-) -> tuple[Sequence[DeadLetterRow], str | None]:
-    """Return a page of dead letters."""
-    query = select(DeadLetterRow).where(DeadLetterRow.livemode == tx.livemode)
-    if reaction:
-        query = query.where(DeadLetterRow.consumer == reaction)
-    return await fetch_page(tx, query, DeadLetterRow.id, page)

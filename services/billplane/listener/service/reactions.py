@@ -11,12 +11,8 @@ from typing import Any, Final, cast
 from billplane.chassis.call import Call
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.database.tables import DeadLetterRow
-from billplane.chassis.errors import BillplaneError, StoreUnavailable
-from billplane.chassis.events import Event, MessageType
-from billplane.chassis.events.consumer import HIDDEN
+from billplane.chassis.events import Event, MessageType, dead_letters
 from billplane.chassis.rest import Page
-from billplane.listener import repository
-from billplane.listener.errors import DeadLetterNotFound, ReplayFailed
 from billplane.listener.service.audit import record_fact
 from billplane.listener.service.facts import FACTS
 from billplane.listener.service.mirrors import MIRRORS, copy_fact, enabled
@@ -100,7 +96,7 @@ async def list_dead_letters(
     Raises: ScopeMissing, CursorInvalid.
     """
     tx.authorize(READ)
-    return await repository.page_of_dead_letters(tx, reaction, page)
+    return await dead_letters.fetch(tx, page, reaction)
 
 
 async def replay_dead_letter(call: Call, letter_id: str) -> DeadLetterRow:
@@ -109,24 +105,8 @@ async def replay_dead_letter(call: Call, letter_id: str) -> DeadLetterRow:
     Raises: ScopeMissing, DeadLetterNotFound, ReplayFailed.
     Idempotent by: the event id, since the reaction is.
     """
-    caller = call.principal
-    caller.require(WRITE)
-    async with call.reading() as tx:
-        letter = await repository.dead_letter(tx, letter_id)
-    dispatcher = call.runtime.dispatcher
-    if letter is None or dispatcher is None:
-        raise DeadLetterNotFound(f"there is no dead letter {letter_id}")
-    try:
-        await dispatcher.replay(caller.tenant_id, caller.livemode, letter_id)
-    except KeyError:
-        raise DeadLetterNotFound(f"there is no dead letter {letter_id}") from None
-    except StoreUnavailable:
-        raise
-    except Exception as error:
-        said = str(error) if isinstance(error, BillplaneError) else HIDDEN
-        raise ReplayFailed(f"{letter.consumer} failed again: {said}") from error
-    await call.last()
-    return letter
+    call.principal.require(WRITE)
+    return await dead_letters.replay(call, letter_id)
 
 
 def _words(function: Callable[..., Any]) -> str:
