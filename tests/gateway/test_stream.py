@@ -60,9 +60,12 @@ async def test_events_come_as_they_happen_with_their_cursor(platform):
 
 async def test_it_goes_on_after_a_cursor_or_an_event_and_from_the_beginning(platform):
     writer = Writer(platform, "ten_stream_after")
-    for name in ("a", "b", "c"):
-        await writer.happen(name)
-    names = []
+    # Of several objects the order is that of their publishing, so each waits for the one before.
+    async with writer.listen() as socket:
+        await frame(socket)
+        for name in ("a", "b", "c"):
+            await writer.happen(name)
+            await frame(socket)
     async with writer.listen("?after=0") as socket:
         await frame(socket)
         frames = [await frame(socket) for _ in range(3)]
