@@ -80,7 +80,7 @@ class Work:
             wallet = f"/v1/wallets/{self.wallet}"
             held = {"amount_minor": 10, "ttl_seconds": 3600}
             held = self.laptop.call("POST", f"{wallet}:reserve", held, key=f"hold-{name}")
-            committed = f"/v1/reservations/{held['id']}:commit"
+            committed = f"/v1/reservations/{held['reservation']['id']}:commit"
             self.laptop.call("POST", committed, {"amount_minor": 7, "final": True}, key=f"c-{name}")
             with self._lock:
                 self.paid[found["id"]] = amount
