@@ -117,10 +117,10 @@ $(BIN)/python:
 	@echo "Making a virtual environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed: requirements.lock examples/airport/requirements.lock pyproject.toml | $(BIN)/python
+$(VENV)/installed: requirements.lock requirements-data.lock examples/airport/requirements.lock pyproject.toml | $(BIN)/python
 	@echo "Installing what Billplane needs (a minute or two)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r examples/airport/requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r examples/airport/requirements.lock -r requirements-data.lock
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 
