@@ -68,10 +68,10 @@ cluster-up: install ## make a kind cluster, install the platform in it, print it
 cluster-down: install ## remove the kind cluster and everything in it
 	@$(BIN)/billplane cluster down $(ARGS)
 
-e2e: develop ## try the platform in the kind cluster, made if there is none
+e2e: develop judges ## try the platform in the kind cluster, made if there is none
 	@BILLPLANE_TEST_CLUSTER=1 $(BIN)/python -m pytest -n0 -o faulthandler_timeout=1800 -v tests/cluster $(ARGS)
 
-e2e-full: develop ## the same with fleet topology, 200 changes, 500 resources and an upgrade under load
+e2e-full: develop judges ## the same with fleet topology, 200 changes, 500 resources and an upgrade under load
 	@BILLPLANE_TEST_CLUSTER=1 BILLPLANE_TEST_CLUSTER_FULL=1 \
 		$(BIN)/python -m pytest -n0 -o faulthandler_timeout=1800 -v -rP tests/cluster $(ARGS)
 

@@ -1,7 +1,11 @@
 """A platform as `billplane up` leaves it, and a shell beside it."""
 
-import pytest
+from types import SimpleNamespace
 
+import pytest
+from billplane.chassis import ids
+
+from tests.fixtures import remote
 from tests.walkthroughs.notes import (
     API_KEY,
     LOGIN,
@@ -16,7 +20,13 @@ DEMO_TENANT = "default"
 
 @pytest.fixture(scope="module")
 async def laptop(run_platform, make_stores):
-    """Run every service with the demo tenant and the quick start's resources applied to it."""
+    """Run every service with the demo tenant and the quick start's resources applied to it.
+
+    Where the environment names a platform it is that, on the ports that the notes say.
+    """
+    if remote.URL:
+        yield SimpleNamespace(port_offset=0)
+        return
     async with run_platform(
         await make_stores(),
         BILLPLANE_GATEWAY_DEMO_TENANT=DEMO_TENANT,
@@ -35,7 +45,7 @@ def notes(laptop, tmp_path):
 @pytest.fixture
 async def developer(notes):
     """Register once a test, under an address of its own."""
-    email = f"dev-{id(notes)}@example.com"
+    email = f"{ids.new('dev')}@example.com"
     await notes.run(REGISTER.replace("dev@example.com", email), expect=201)
     session = await notes.run(LOGIN.replace("dev@example.com", email), expect=200)
     made = await notes.run(API_KEY, expect=201, TOKEN=session.json["access_token"])

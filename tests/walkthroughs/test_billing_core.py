@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from billplane.chassis import ids
 
 from tests.walkthroughs.notes import Notes
 
@@ -47,8 +48,11 @@ WALLETS = """curl 'localhost:8080/v1/wallets?customer_id=c-key' -H "Authorizatio
 async def credentials(laptop, tmp_path_factory):
     """Register once; give a user's token and a key."""
     notes = Notes(laptop.port_offset, tmp_path_factory.mktemp("core"))
-    await notes.run(REGISTER, expect=201)
-    token = (await notes.run(LOGIN, expect=200)).json["access_token"]
+    email = f"{ids.new('core')}@example.com"
+    await notes.run(REGISTER.replace("core@example.com", email), expect=201)
+    token = (await notes.run(LOGIN.replace("core@example.com", email), expect=200)).json[
+        "access_token"
+    ]
     key = (await notes.run(API_KEY, expect=201, TOKEN=token)).json["key"]
     return {"token": token, "key": key}
 
