@@ -3,8 +3,9 @@
 from billplane.chassis.app import Route, ServiceApp
 from billplane.chassis.events import fact
 from billplane.chassis.runtime import Runtime
-from billplane.invoice.consumers import RENDER, consumers
+from billplane.invoice.consumers import REFUND_NOTE, RENDER, RENDER_NOTE, consumers
 from billplane.invoice.invariants import (
+    credit_notes_fit,
     each_period_is_billed_once,
     numbers_have_no_gaps,
     totals_add_up,
@@ -30,7 +31,12 @@ app = ServiceApp(
     settings=InvoiceSettings,
     rest=rest,
     rpc=[rpc],
-    routes=[Route("/v1/invoices"), Route("/v1/invoice_settings")],
+    routes=[
+        Route("/v1/invoices"),
+        Route("/v1/credit_notes"),
+        Route("/v1/receivables"),
+        Route("/v1/invoice_settings"),
+    ],
     messages=[
         fact(events_pb2.InvoiceCreated, "invoice"),
         fact(events_pb2.InvoiceFinalized, "invoice"),
@@ -38,7 +44,10 @@ app = ServiceApp(
         fact(events_pb2.InvoicePastDue, "invoice", wire_type="invoice.past_due"),
         fact(events_pb2.InvoiceVoided, "invoice"),
         fact(events_pb2.InvoiceUncollectible, "invoice"),
+        fact(events_pb2.CreditNoteIssued, "invoice"),
         RENDER,
+        RENDER_NOTE,
+        REFUND_NOTE,
     ],
     consumers=consumers,
     jobs=jobs,
@@ -47,8 +56,9 @@ app = ServiceApp(
         numbers_have_no_gaps,
         each_period_is_billed_once,
         what_is_final_is_frozen,
+        credit_notes_fit,
     ],
-    depends_on=["discount", "subscription", "tax"],
+    depends_on=["discount", "payment", "subscription", "tax"],
     kept_rest_ports=[8003],
     start=start,
     finders=["stale_attempts", "past_due_invoices", "add_up"],

@@ -221,7 +221,9 @@ def day_text(day: date | None) -> str:
 
 def due_minor(row: InvoiceRow) -> int:
     """Return what is still to be paid."""
-    return 0 if row.state == domain.VOIDED else row.total_minor - row.paid_minor
+    return (
+        0 if row.state == domain.VOIDED else row.total_minor - row.paid_minor - row.credited_minor
+    )
 
 
 async def _of_period(tx: ReadTransaction, draft: domain.Draft) -> Invoice | None:

@@ -83,7 +83,7 @@ async def _with_parts(tx: ReadTransaction, rows: Sequence[InvoiceRow]) -> list[I
     if not found:
         return []
     for name, model in _PARTS.items():
-        if model is DiscountRow and not any(row.coupon_codes for row in rows):
+        if model is DiscountRow and not any(row.discount_minor for row in rows):
             continue
         parts = await tx.session.scalars(
             select(model).where(model.invoice_id.in_(found)).order_by(model.position)
