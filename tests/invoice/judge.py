@@ -50,11 +50,18 @@ def _rules(syntax):
     return compiler.compile_stylesheet(stylesheet_file=str(_file(_RULES[syntax])))
 
 
+def parsed(xml):
+    """Read XML."""
+    from lxml import etree
+
+    return etree.fromstring(xml)
+
+
 def broken(xml):
     """List what schema and rules find wrong with an e-invoice; the syntax is seen from it."""
     from lxml import etree
 
-    root = etree.fromstring(xml)
+    root = parsed(xml)
     name = etree.QName(root).localname
     syntax = "cii" if name == "CrossIndustryInvoice" else "ubl"
     schema = _schema({"Invoice": "invoice", "CreditNote": "credit_note"}.get(name, "cii"))

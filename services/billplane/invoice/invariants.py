@@ -87,7 +87,7 @@ async def each_period_is_billed_once(session: AsyncSession) -> list[Violation]:
     rows = await session.execute(
         select(*key, func.count())
         .where(InvoiceRow.subscription_id != "")
-        .group_by(*key, InvoiceRow.livemode)
+        .group_by(*key, InvoiceRow.occasion, InvoiceRow.livemode)
         .having(func.count() > 1)
     )
     return [

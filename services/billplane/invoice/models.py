@@ -37,6 +37,7 @@ class InvoiceRow(Base):
     subscription_id: Mapped[str]
     plan_id: Mapped[str]
     plan_name: Mapped[str]
+    occasion: Mapped[str]
     period_starts_at: Mapped[datetime | None]
     period_ends_at: Mapped[datetime | None]
     currency_code: Mapped[str]

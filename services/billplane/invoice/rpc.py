@@ -174,6 +174,7 @@ def from_proto_draft(request: pb.CreateInvoiceRequest, now: datetime) -> domain.
         subscription_id=request.subscription_id,
         plan_id=request.plan_id,
         plan_name=request.plan_name,
+        occasion=request.occasion,
         period_starts_at=from_timestamp(request, "period_starts_at"),
         period_ends_at=from_timestamp(request, "period_ends_at"),
         coupon_codes=tuple(request.coupon_codes),

@@ -159,6 +159,7 @@ class Draft:
     subscription_id: str = ""
     plan_id: str = ""
     plan_name: str = ""
+    occasion: str = ""
     period_starts_at: datetime | None = None
     period_ends_at: datetime | None = None
     coupon_codes: tuple[str, ...] = ()

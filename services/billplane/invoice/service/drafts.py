@@ -229,7 +229,9 @@ def due_minor(row: InvoiceRow) -> int:
 async def _of_period(tx: ReadTransaction, draft: domain.Draft) -> Invoice | None:
     if not draft.subscription_id:
         return None
-    return await repository.invoice_of_period(tx, draft.subscription_id, draft.period_starts_at)
+    return await repository.invoice_of_period(
+        tx, draft.subscription_id, draft.period_starts_at, draft.occasion
+    )
 
 
 def _new(priced: domain.Priced, invoice_id: str, tx: ReadTransaction) -> Invoice:
