@@ -9,6 +9,9 @@ from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.rest import Page, fetch_page
 from billplane.subscription.models import InvoiceItemRow, SubscriptionRow
 
+# Of what one change made, credits come before charges.
+_ORDER = (InvoiceItemRow.created_at, InvoiceItemRow.amount_minor, InvoiceItemRow.id)
+
 
 async def item(tx: ReadTransaction, item_id: str) -> InvoiceItemRow | None:
     """Return an item of the mode."""
@@ -45,7 +48,7 @@ async def waiting_items(
 ) -> Sequence[InvoiceItemRow]:
     """Return what would go on a subscription's next document."""
     query = select(InvoiceItemRow).where(*_waiting(row, currency_code))
-    return (await tx.session.scalars(query.order_by(InvoiceItemRow.id))).all()
+    return (await tx.session.scalars(query.order_by(*_ORDER))).all()
 
 
 async def take_items(
@@ -64,7 +67,7 @@ async def items_of(
     query = select(InvoiceItemRow).where(
         InvoiceItemRow.customer_id == customer_id, InvoiceItemRow.document == document
     )
-    return (await tx.session.scalars(query.order_by(InvoiceItemRow.id))).all()
+    return (await tx.session.scalars(query.order_by(*_ORDER))).all()
 
 
 async def note_items_billed(tx: Transaction, row: SubscriptionRow, invoice_id: str) -> None:

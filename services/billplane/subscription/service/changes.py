@@ -338,7 +338,7 @@ def busy(row: SubscriptionRow) -> SubscriptionBusy:
 
 def _marks(row: SubscriptionRow) -> tuple[object, ...]:
     return (
-        row.plan_id, row.plan_version, row.period_starts_at, row.period_ends_at, row.state,
+        row.plan_id, row.plan_version, row.period_starts_at, row.period_ends_at,
         row.cancel_at, row.ended_at, row.advance_due, row.items_due, row.document,
         len(row.segments), len(row.pauses), list(row.prepaid_invoices),
     )  # fmt: skip

@@ -21,7 +21,7 @@ from billplane.subscription.models import (
 from billplane.subscription.peers import Peers, Plan
 from billplane.subscription.repository import BilledPeriod
 from billplane.subscription.service.late_usage import Customer, late_lines, within_room
-from billplane.subscription.service.periods import anchor_of, bills_in_advance
+from billplane.subscription.service.periods import advance_from, anchor_of, bills_in_advance
 from billplane.subscription.service.subscriptions import check_priced
 
 
@@ -132,13 +132,17 @@ async def advance_document(
     lines = [to_line(line, zone, period.starts_at, period.ends_at) for line in rated.lines]
     name = f"advance:{work.row.id}:{period.starts_at.isoformat()}"
     document = _document(work, name, run_id, lines)
+    if advance_from(work.row) > work.row.billing_starts_at:
+        document.occasion = name  # after a pause, there was a first one already
     _note(document, conversion)
     return document
 
 
 def items_document(work: Work, name: str, run_id: str) -> invoice_pb2.CreateInvoiceRequest:
     """Put a document of waiting items alone together."""
-    return _document(work, name, run_id, [])
+    document = _document(work, name, run_id, [])
+    document.occasion = name
+    return document
 
 
 def add_items(

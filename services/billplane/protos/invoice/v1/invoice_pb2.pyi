@@ -329,6 +329,7 @@ class CreateInvoiceRequest(_message.Message):
     TIME_ZONE_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
     DUE_ON_FIELD_NUMBER: _builtins.int
+    OCCASION_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     subscription_id: _builtins.str
     plan_id: _builtins.str
@@ -338,6 +339,8 @@ class CreateInvoiceRequest(_message.Message):
     """in which the document's dates are read"""
     due_on: _builtins.str
     """empty = issue date + payment terms"""
+    occasion: _builtins.str
+    """tells documents of a subscription apart that have the same period, or none"""
     @_builtins.property
     def customer(self) -> Global___CustomerSnapshot: ...
     @_builtins.property
@@ -375,10 +378,11 @@ class CreateInvoiceRequest(_message.Message):
         time_zone: _builtins.str = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         due_on: _builtins.str = ...,
+        occasion: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "chart", b"chart", "conversion", b"conversion", "customer", b"customer", "period_ends_at", b"period_ends_at", "period_starts_at", b"period_starts_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "chart", b"chart", "conversion", b"conversion", "coupon_codes", b"coupon_codes", "currency_code", b"currency_code", "customer", b"customer", "due_on", b"due_on", "lines", b"lines", "metadata", b"metadata", "period_ends_at", b"period_ends_at", "period_starts_at", b"period_starts_at", "plan_id", b"plan_id", "plan_name", b"plan_name", "request_id", b"request_id", "subscription_id", b"subscription_id", "time_zone", b"time_zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "chart", b"chart", "conversion", b"conversion", "coupon_codes", b"coupon_codes", "currency_code", b"currency_code", "customer", b"customer", "due_on", b"due_on", "lines", b"lines", "metadata", b"metadata", "occasion", b"occasion", "period_ends_at", b"period_ends_at", "period_starts_at", b"period_starts_at", "plan_id", b"plan_id", "plan_name", b"plan_name", "request_id", b"request_id", "subscription_id", b"subscription_id", "time_zone", b"time_zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
