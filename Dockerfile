@@ -7,10 +7,12 @@ FROM ${PYTHON_IMAGE} AS builder
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_WARN_SCRIPT_LOCATION=1 PYTHONDONTWRITEBYTECODE=1
 RUN apt-get update -q && apt-get install -q -y --no-install-recommends binutils
 RUN python -m venv --without-pip /opt/billplane
-COPY requirements-image.lock /build/
+COPY requirements-image.lock requirements-data.lock /build/
 RUN --mount=type=cache,target=/root/.cache/pip \
     pip --python /opt/billplane/bin/python install --no-compile --require-hashes \
-        -r /build/requirements-image.lock
+        -r /build/requirements-image.lock \
+ && pip --python /opt/billplane/bin/python install --no-compile --require-hashes --no-deps \
+        -r /build/requirements-data.lock
 # What no program reads: symbols of extensions, their sources, type stubs, tests, the names of
 # countries in other languages, lexers of languages that nothing highlights.
 RUN cd /opt/billplane/lib/python3*/site-packages \

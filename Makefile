@@ -54,9 +54,13 @@ test-brokers: develop ## the messages' tests on Kafka and RabbitMQ, started in D
 test-postgres: develop ## the ledger's tests on other versions of Postgres: make test-postgres VERSIONS="15 17"
 	@tests/postgres.sh "$(or $(VERSIONS),15 17)" $(ARGS)
 
-soak: develop ## kill every process three times during 100,000 events and 500 bills
-	@BILLPLANE_TEST_KILL_ROUNDS=3 BILLPLANE_TEST_KILL_EVENTS=100000 BILLPLANE_TEST_KILL_SUBSCRIPTIONS=500 \
-		$(BIN)/python -m pytest -n0 -o faulthandler_timeout=1800 -rP tests/faults
+soak: develop ## kill every process, store and broker for about 20 minutes, and count what is left
+	@eval "$$(tests/brokers.sh up)"; trap 'tests/brokers.sh down' EXIT; \
+		BILLPLANE_TEST_BROKERS=required BILLPLANE_TEST_KILL_MONEY_SECONDS=600 \
+		BILLPLANE_TEST_KILL_ROUNDS=3 BILLPLANE_TEST_KILL_EVENTS=100000 \
+		BILLPLANE_TEST_KILL_SUBSCRIPTIONS=500 BILLPLANE_TEST_LISTEN_EVENTS=10000 \
+		$(BIN)/python -m pytest -n0 -o faulthandler_timeout=1800 -rP tests/faults \
+		tests/notification/test_listen.py -k "faults or killed"
 
 cluster-up: install ## make a kind cluster, install the platform in it, print its address and a key
 	@$(BIN)/billplane cluster up $(ARGS)
@@ -113,10 +117,10 @@ $(BIN)/python:
 	@echo "Making a virtual environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/installed: requirements.lock examples/airport/requirements.lock pyproject.toml | $(BIN)/python
+$(VENV)/installed: requirements.lock requirements-data.lock examples/airport/requirements.lock pyproject.toml | $(BIN)/python
 	@echo "Installing what Billplane needs (a minute or two)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
-	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r examples/airport/requirements.lock
+	@$(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes --no-deps -r examples/airport/requirements.lock -r requirements-data.lock
 	@$(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $@
 

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import sys
+import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,16 +34,24 @@ def main() -> int:
     unknown = sorted(set(arguments.modules) - set(names))
     if unknown:
         parser.error(f"no such benchmark: {', '.join(unknown)}; there are {', '.join(names)}")
-    measured = {}
+    measured: dict[str, list[Result]] = {}
+    failed: list[str] = []
     for name in arguments.modules or names:
         bench = Bench(max(PAIRS_MIN, arguments.pairs))
-        asyncio.run(importlib.import_module(f"bench.{name}").measure(bench))
+        try:
+            asyncio.run(importlib.import_module(f"bench.{name}").measure(bench))
+        except Exception:
+            # The others are measured all the same; the run says at its end that one was not.
+            traceback.print_exc()
+            failed.append(name)
         measured[name] = bench.results
     Console(width=TABLE_WIDTH).print(
         as_table([result for results in measured.values() for result in results])
     )
-    keep(measured)
-    return 0
+    keep({name: results for name, results in measured.items() if name not in failed})
+    if failed:
+        sys.stderr.write(f"not measured to the end: {', '.join(failed)}\n")
+    return 1 if failed else 0
 
 
 def as_table(results: list[Result]) -> Table:

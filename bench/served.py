@@ -24,6 +24,8 @@ from billplane.chassis.app import Route
 from billplane.chassis.auth import Principal
 from billplane.chassis.host import Platform, settle_memory
 from billplane.chassis.migrations import roles, runner
+from billplane.chassis.routing import RoutingTable
+from billplane.gateway.edge import load_routes
 from fastapi import Depends, FastAPI, Header, HTTPException, Request
 from pydantic import BaseModel
 from redis.asyncio import Redis
@@ -143,11 +145,9 @@ class Served(Platform):
         await redis.hset("reference:keys", os.environ["BENCH_KEY"], TENANT)
         # The gateway leads to the same handler that answers without it.
         edge: Any = self.runtimes["gateway"].peers_in_process["gateway"]
-        edge._routes["/reference/behind"] = (Route("/reference/behind"), "reference")
-        edge._routes["/reference/open"] = (
-            Route("/reference/open", "none", public=True),
-            "reference",
-        )
+        behind = Route("/reference/behind")
+        public = Route("/reference/open", "none", public=True)
+        edge._routes = RoutingTable([*load_routes(), (behind, "reference"), (public, "reference")])
         edge._runtime.peers_in_process["reference"] = static
 
         async def dispatch(scope: Any, receive: Any, send: Any) -> None:

@@ -55,6 +55,22 @@ def caller(platform, request):
     return Caller(platform, f"ten_key_{name}")
 
 
+async def test_an_answer_that_shows_a_secret_is_kept_sealed_and_told_again(caller):
+    body = {"url": "https://example.com/hook", "enabled_events": ["*"]}
+    first = await caller.post("/v1/webhook_endpoints", body, "secret-1")
+    assert first[0] == 200
+    again = await caller.post("/v1/webhook_endpoints", body, "secret-1")
+    assert again[1] == first[1]
+    assert again[1]["secret"].startswith("whsec_")
+    connection = await asyncpg.connect(caller.platform.stores.admin_url)
+    kept = await connection.fetchval(
+        "SELECT body FROM notification.idempotency WHERE tenant_id = $1", caller.tenant
+    )
+    await connection.close()
+    assert kept
+    assert first[1]["secret"].encode() not in kept
+
+
 async def test_the_same_request_again_gets_the_same_answer_and_has_no_effect(caller):
     first = await caller.post("/v1/customers", {"name": "Ada", "metadata": {"a": "b"}}, "k1")
     assert first[0] == 201

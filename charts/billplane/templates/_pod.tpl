@@ -20,6 +20,17 @@
 {{ include "billplane.secretEnv" (dict "name" "BILLPLANE_JWT_SECRET" "secret" $people "key" "jwt-secret") }}
 {{- end }}
 {{ include "billplane.secretEnv" (dict "name" "BILLPLANE_ADMIN_KEY" "secret" $people "key" "admin-key" "optional" true) }}
+{{- if has "payment" .services }}
+{{ include "billplane.secretEnv" (dict "name" "BILLPLANE_PAYMENT_STRIPE_API_KEY" "secret" $people "key" "stripe-secret-key" "optional" true) }}
+{{ include "billplane.secretEnv" (dict "name" "BILLPLANE_PAYMENT_STRIPE_WEBHOOK_SECRET" "secret" $people "key" "stripe-webhook-secret" "optional" true) }}
+{{- with $root.Values.gateway.publicUrl }}
+- {name: BILLPLANE_PAYMENT_PUBLIC_URL, value: {{ . | quote }}}
+{{- end }}
+{{- end }}
+{{- if has "notification" .services }}
+{{ include "billplane.secretEnv" (dict "name" "BILLPLANE_NOTIFICATION_SMTP_PASSWORD" "secret" $people "key" "smtp-password" "optional" true) }}
+{{ include "billplane.secretEnv" (dict "name" "BILLPLANE_NOTIFICATION_SMS_TOKEN" "secret" $people "key" "sms-token" "optional" true) }}
+{{- end }}
 - {name: BILLPLANE_DRAIN_SECONDS, value: "3"}
 - {name: BILLPLANE_STOP_GRACE_SECONDS, value: "25"}
 {{- if and (has "gateway" .services) $root.Values.gateway.demoTenant }}

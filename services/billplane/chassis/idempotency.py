@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 
+from billplane.chassis.auth import internal_seed
 from billplane.chassis.database.tables import IdempotencyRow
 from billplane.chassis.database.transaction import ReadTransaction, Transaction
 from billplane.chassis.errors import FieldError, IdempotencyKeyInUse, IdempotencyKeyReused, Invalid
+from billplane.chassis.sealing import Sealer
+
+# Beside an answer's headers: its body shows a secret, and is kept sealed.
+SEALED = "billplane-sealed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,10 @@ async def find(tx: ReadTransaction, key: str, print_: str) -> StoredAnswer | Non
         return None
     if row.fingerprint != print_:
         raise IdempotencyKeyReused("this key was used for another request")
-    return StoredAnswer(row.status, dict(row.headers), row.body)
+    headers, body = dict(row.headers), row.body
+    if headers.pop(SEALED, ""):
+        body = _sealer(tx).open(body, *_place(tx, key))
+    return StoredAnswer(row.status, headers, body)
 
 
 async def store(
@@ -98,6 +106,10 @@ async def store(
 
     However long it is: a key whose answer was not kept would let the effect happen again.
     """
+    told = dict(headers)
+    if tx.answers_secret:
+        told[SEALED] = "1"
+        body = _sealer(tx).seal(body, *_place(tx, key))
     await tx.session.execute(
         insert(IdempotencyRow)
         .values(
@@ -106,9 +118,17 @@ async def store(
             key=key,
             fingerprint=print_,
             status=status,
-            headers=dict(headers),
+            headers=told,
             body=body,
             created_at=tx.now,
         )
         .on_conflict_do_nothing()
     )
+
+
+def _sealer(tx: ReadTransaction) -> Sealer:
+    return Sealer("idempotency", internal_seed(tx.runtime.settings))
+
+
+def _place(tx: ReadTransaction, key: str) -> tuple[str, ...]:
+    return tx.runtime.name, tx.tenant_id, str(tx.livemode), key

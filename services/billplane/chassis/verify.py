@@ -18,6 +18,6 @@ async def verify(apps: Sequence[ServiceApp], settings: Settings) -> list[Violati
             app.name, own.database_url, SystemClock(), settings.pool_size, settings.pool_overflow
         )
         for invariant in app.invariants:
-            async with database.across_tenants("reader") as session:
+            async with database.across_tenants("reader", snapshot=True) as session:
                 found += await invariant(session)
     return found

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from billplane.chassis import ids
 from billplane.chassis.auth import Principal
 from billplane.chassis.clock import Clock
+from billplane.chassis.database.pool import LingeringPool
 from billplane.chassis.database.transaction import ReadTransaction, Transaction
 from billplane.chassis.errors import StoreUnavailable, TenantRequired
 
@@ -42,6 +43,7 @@ def engine_for(url: str, size: int = 5, overflow: int = 5) -> AsyncEngine:
     if url not in _ENGINES:
         engine = create_async_engine(
             async_url(url),
+            poolclass=LingeringPool,
             pool_size=size,
             max_overflow=overflow,
             pool_timeout=10,

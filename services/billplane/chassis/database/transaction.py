@@ -98,6 +98,11 @@ class Transaction(ReadTransaction):
     causation_id = ""
     correlation_id = ""
     afterwards: tuple[Callable[[], None], ...] = ()
+    answers_secret = False
+
+    def answer_secret(self) -> None:
+        """Note that the answer shows a secret: it is kept sealed for a repeat of the request."""
+        self.answers_secret = True
 
     def after_end(self, tell: Callable[[], None]) -> None:
         """Have a function called when, and only when, this transaction ended well.

@@ -57,6 +57,7 @@ def _store(
     tx: Transaction, livemode: bool, name: str, scopes: list[str], expires_at: datetime | None
 ) -> tuple[str, ApiKeyRow]:
     key, parts = domain.make_key(livemode=livemode)
+    tx.answer_secret()
     row = ApiKeyRow(
         tenant_id=tx.tenant_id,
         id=parts.id,

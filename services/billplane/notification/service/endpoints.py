@@ -52,6 +52,7 @@ async def create_endpoint(
     if await endpoints.count_endpoints(tx) >= domain.ENDPOINTS_MAX:
         raise EndpointLimit(f"there are {domain.ENDPOINTS_MAX} webhook endpoints already")
     secret = make_secret()
+    tx.answer_secret()
     row = EndpointRow(
         tenant_id=tx.tenant_id,
         id=ids.new("we"),
@@ -135,6 +136,7 @@ async def rotate_secret(
         raise Invalid([FieldError("/expires_in", "OUT_OF_RANGE", detail)])
     row = await _locked(tx, endpoint_id)
     secret = make_secret()
+    tx.answer_secret()
     row.previous_secret = row.secret if overlap_seconds else None
     row.previous_expires_at = (
         tx.now + timedelta(seconds=overlap_seconds) if overlap_seconds else None
