@@ -118,14 +118,18 @@ class UsageOutOfRange(BillplaneError):
 class PriceAnswerInvalid(BillplaneError):
     """An external price source answered something that is no price."""
 
-    kind = Kind.UNAVAILABLE
+    kind = Kind.FAILED_PRECONDITION
     reason = "PRICE_ANSWER_INVALID"
 
 
 class PriceUnavailable(BillplaneError):
-    """An external price source fails, and no earlier answer may serve in its place."""
+    """An external price source fails, and no earlier answer may serve in its place.
 
-    kind = Kind.UNAVAILABLE
+    Not UNAVAILABLE, since pricing itself answers: callers that try again at once would only ask a
+    failing source again.
+    """
+
+    kind = Kind.FAILED_PRECONDITION
     reason = "PRICE_UNAVAILABLE"
 
 

@@ -175,6 +175,7 @@ async def create_rule(tx: Transaction, rule: domain.Rule) -> domain.Rule:
         id=rule_id,
         series=rule_id,
         country=domain.iso_country(rule.country),
+        region=rule.region.removeprefix(f"{rule.country}-"),
         label=rule.label or f"{rule.rate * 100:f} %",
     )
     _store(tx, made)

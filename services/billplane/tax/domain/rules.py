@@ -13,6 +13,7 @@ from billplane.tax.domain.tax_ids import eu_vat_country
 from billplane.tax.errors import TaxRateUnknown
 
 STANDARD = "Standard"
+_LEVELS = ("", "country", "state", "county", "city", "district")
 # Categories that need no rule: nothing is due on them wherever VAT is.
 _WITHOUT_TAX = {"Zero": ("ZERO", "VAT 0 %"), "Exempt": ("EXEMPT", "Exempt from VAT")}
 
@@ -188,7 +189,7 @@ def _own_rules(buyer: Buyer, line: Line, own: Sequence[Rule]) -> list[Rule]:
     for rule in fitting:
         if rule.stacked:
             levels.setdefault(rule.stack_level, rule)
-    return list(levels.values())
+    return sorted(levels.values(), key=lambda rule: _LEVELS.index(rule.level))
 
 
 def _fits(rule: Rule, buyer: Buyer, line: Line) -> bool:
