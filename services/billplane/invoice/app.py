@@ -1,7 +1,7 @@
 """The wiring of invoice."""
 
 from billplane.chassis.app import Route, ServiceApp
-from billplane.chassis.events import fact
+from billplane.chassis.events import fact, task
 from billplane.chassis.runtime import Runtime
 from billplane.invoice.consumers import REFUND_NOTE, RENDER, RENDER_NOTE, consumers
 from billplane.invoice.invariants import (
@@ -17,6 +17,7 @@ from billplane.invoice.rest import rest
 from billplane.invoice.rpc import rpc
 from billplane.invoice.settings import InvoiceSettings
 from billplane.protos.invoice.v1 import events_pb2
+from billplane.protos.notification.v1.events_pb2 import NotifyTask
 
 
 async def start(_runtime: Runtime) -> Press:
@@ -45,6 +46,7 @@ app = ServiceApp(
         fact(events_pb2.InvoiceVoided, "invoice"),
         fact(events_pb2.InvoiceUncollectible, "invoice"),
         fact(events_pb2.CreditNoteIssued, "invoice"),
+        task(NotifyTask),
         RENDER,
         RENDER_NOTE,
         REFUND_NOTE,
