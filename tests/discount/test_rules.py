@@ -1,9 +1,8 @@
 """Discounts that need no code: by user type and from an amount on, alone or together."""
 
-import asyncio
-
 import pytest
 
+from tests.chassis.waiting import eventually
 from tests.subscription.billing import Seller, fee, plan
 
 HALF = {"kind": "user_type", "user_types": ["student"], "percent": "50", "name": "Students"}
@@ -150,8 +149,10 @@ async def test_rules_and_coupons_lower_the_invoice_and_a_void_gives_all_back(pla
 
     await seller.call("POST", f"/v1/invoices/{invoice['id']}:void", {})
 
-    async with asyncio.timeout(30):
-        while not all(row["reversed_at"] for row in (await seller.call("GET", path))["data"]):
-            await asyncio.sleep(0.05)
+    async def all_given_back():
+        rows = (await seller.call("GET", path))["data"]
+        return all(row["reversed_at"] for row in rows)
+
+    await eventually(all_given_back, 30)
     coupon = await seller.call("GET", "/v1/coupons/LAST")
     assert (coupon["redemptions"], coupon["state"]) == (0, "active")

@@ -268,6 +268,7 @@ def _rating_of(
         rate=conversion.rate if conversion else "",
         rate_id=" ".join(conversion.rate_ids) if conversion else "",
         at=to_timestamp(work.now),
+        customer_id=work.customer.id,
     )
 
 

@@ -124,6 +124,7 @@ async def _of_segment(
             rate=own.conversion.rate if converted else "",
             rate_id=own.conversion.rate_id if converted else "",
             at=to_timestamp(at),
+            customer_id=customer.names[0],
         )
     )
     owed = _by_charge(rated.lines)

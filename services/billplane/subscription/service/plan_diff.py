@@ -170,6 +170,7 @@ async def _rated_minor(
         advance_ends_at=to_timestamp(ends_at),
         usage=usage,
         spec_json=spec_json,
+        customer_id=customer.id,
     )
     if period.nominal_starts_at is not None and period.nominal_ends_at is not None:
         request.nominal_starts_at.FromDatetime(period.nominal_starts_at)
