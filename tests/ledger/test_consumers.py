@@ -102,6 +102,36 @@ async def test_a_voided_invoice_leaves_nothing(teller):
     assert await teller.balances() == {}
 
 
+@pytest.mark.parametrize(
+    ("excess", "account", "left"),
+    [
+        ("credit", "unapplied_payments:EUR", 5_950),
+        ("by_hand", "cash:manual:EUR", -5_950),
+        ("refund", "unapplied_payments:EUR", 5_950),
+    ],
+)
+async def test_a_credit_note_takes_revenue_and_tax_back(teller, excess, account, left):
+    teller.tenant = teller.books.tenant = f"ten_credit_note_{excess}"
+    await teller.tell(invoice.InvoiceFinalized(**issued()))
+    note = {"credit_note_id": "cn_1", "number": "CN-1", "invoice_number": "1", "excess": excess}
+    note = {**issued(), **note}
+    for name in ("due_minor", "number"):
+        del note[name]
+    note["number"] = "CN-1"
+    made = await teller.tell(
+        invoice.CreditNoteIssued(**note, applied_minor=5_950, excess_minor=5_950)
+    )
+    assert made["description"] == "credit note CN-1 of invoice 1"
+    assert await teller.balances() == {"receivables:EUR": 5_950, account: left}
+    if excess == "refund":
+        back = {**OF_PAYMENT, "amount_minor": 5_950, "refund_id": "re_1", "credit_note_id": "cn_1"}
+        await teller.tell(payment.RefundSucceeded(**back))
+        assert await teller.balances() == {
+            "receivables:EUR": 5_950,
+            "cash:simulated:EUR": -5_950,
+        }
+
+
 async def test_a_credit_stands_on_the_other_sides_and_a_residue_is_named(teller):
     credit = issued(total_minor=-1_191, net_minor=-1_000, invoice_id="inv_credit")
     credit["taxes"] = [invoice.TaxAmount(jurisdiction="US-NY", amount_minor=-190)]

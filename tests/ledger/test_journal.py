@@ -52,6 +52,7 @@ async def books(platform):
         await teller.tell(payment.DisputeClosed(**dispute, outcome="lost"))
         void = issued(**ids | {"invoice_id": f"inv_{number}_void"})
         await teller.tell(invoice.InvoiceVoided(**void))
+        await _credit(teller, currency, number)
         bad = issued(**ids | {"invoice_id": f"inv_{number}_bad"})
         await teller.tell(invoice.InvoiceUncollectible(**bad))
     exchange = {
@@ -82,6 +83,26 @@ async def books(platform):
     made = await teller.books.move(odd, "cash:manual:EUR", 8)
     await teller.books.send("POST", f"/transactions/{made['id']}:reverse", expect=201)
     return teller
+
+
+async def _credit(teller, currency, number):
+    """Credit an unpaid invoice, then one that was paid: as credit, by hand and by a refund."""
+    ids = {"currency_code": currency, "invoice_id": f"inv_{number}_credited"}
+    await teller.tell(invoice.InvoiceFinalized(**issued(**ids)))
+    half = {**ids, "total_minor": 5_950, "net_minor": 5_000, "tax_minor": 950}
+    taxes = [invoice.TaxAmount(jurisdiction="DE", rate="0.19", amount_minor=950)]
+    for place, values in enumerate(
+        (
+            {"applied_minor": 5_950},
+            {"excess_minor": 5_950, "excess": "by_hand"},
+            {"excess_minor": 5_950, "excess": "credit"},
+            {"excess_minor": 5_950, "excess": "refund"},
+        )
+    ):
+        note = {"credit_note_id": f"cn_{number}_{place}", "number": f"CN-{number}-{place}"}
+        await teller.tell(invoice.CreditNoteIssued(**half, **note, **values, taxes=taxes))
+    refund = {**OF_PAYMENT, **ids, "amount_minor": 5_950, "refund_id": f"re_{number}_note"}
+    await teller.tell(payment.RefundSucceeded(**refund, credit_note_id=f"cn_{number}_3"))
 
 
 async def _run(books, *arguments):
@@ -123,8 +144,9 @@ async def test_the_trial_balance_is_zero_in_every_currency(books):
     euro = {line["line"]: line for one in found[:1] for line in one["lines"]}
     assert euro["bad_debts"]["debit_minor"] == 11_900
     assert euro["dispute_losses"]["debit_minor"] == 11_900
-    assert euro["revenue"]["credit_minor"] == 30_000
-    assert euro["tax_payable"]["credit_minor"] == 3 * 1_900
+    # Three invoices stand; the fourth was credited, and as much again of another one.
+    assert euro["revenue"]["credit_minor"] == 30_000 - 10_000
+    assert euro["tax_payable"]["credit_minor"] == 3 * 1_900 - 1_900
     shown = await _run(books, "ledger", "trial-balance")
     assert "0.000 KWD" in shown
     assert "dispute_losses" in shown

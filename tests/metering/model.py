@@ -64,8 +64,46 @@ def aggregated(aggregation, points):
     raise AssertionError(aggregation)
 
 
+def buckets(bounds, window, zone):
+    """Return the start of every bucket of a period, and what of it lies in the period."""
+    found, start = [], bucket(bounds[0], window, zone, bounds[0])
+    while start < bounds[1]:
+        end = start + timedelta(seconds=length(start, window, zone, bounds))
+        found.append((start, max(start, bounds[0]), min(end, bounds[1])))
+        start = end
+    return found
+
+
+def weighted(points, bounds, window, zone, grouped):
+    """Return the rows of a weighted sum: what each series held, by how long it held it."""
+    series = defaultdict(list)
+    for point in sorted(points, key=lambda point: (point.at, point.id)):
+        if point.at < bounds[1]:
+            series[point.dimensions].append(point)
+    found = defaultdict(lambda: [Decimal(0), 0])
+    for dimensions, members in series.items():
+        untils = [point.at for point in members[1:]] + [bounds[1]]
+        for start, opens, closes in buckets(bounds, window, zone):
+            for point, until in zip(members, untils, strict=True):
+                overlap = min(until, closes) - max(point.at, opens)
+                inside = opens <= point.at < closes
+                if overlap > timedelta(0) or inside:
+                    row = found[start, dimensions if grouped else ()]
+                    seconds = Decimal(max(overlap, timedelta(0)) // timedelta(microseconds=1))
+                    whole = Decimal((closes - opens) // timedelta(microseconds=1))
+                    row[0] += point.value * seconds / whole
+                    row[1] += inside
+    return [
+        (start, dimensions, total.quantize(MICRO, rounding=ROUND_HALF_UP), events,
+         length(start, window, zone, bounds))
+        for (start, dimensions), (total, events) in sorted(found.items())
+    ]  # fmt: skip
+
+
 def usage(aggregation, points, bounds, window="period", zone="Etc/UTC", grouped=False):
     """Return the rows: start, dimensions, quantity, number of events, seconds; in their order."""
+    if aggregation == "WeightedSum":
+        return weighted(points, bounds, window, zone, grouped)
     found = defaultdict(list)
     for point in points:
         if bounds[0] <= point.at < bounds[1]:

@@ -5,9 +5,9 @@ import json
 
 import pytest
 from billplane.chassis.auth import Principal
-from billplane.metering import repository
 from billplane.metering.cache import shard_of
 from billplane.metering.errors import EventIdReused
+from billplane.metering.repository import storing
 from billplane.metering.service.flush import LANES
 from billplane.metering.service.reading import read_events
 from billplane.metering.service.sharing import Shared
@@ -125,7 +125,7 @@ async def test_ids_that_two_lanes_store_at_once_in_either_order_are_stored_once(
     async with runtime.database.across_tenants() as session:
         # Held back until both have everything, so that they begin together.
         for lane in range(LANES):
-            await repository.lock_flush(session, lane)
+            await storing.lock_flush(session, lane)
         for first in range(0, 400, 100):
             await usage.send(*(event(number, ada) for number in numbers[first : first + 100]))
             last = 400 - first

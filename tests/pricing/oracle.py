@@ -7,7 +7,7 @@ and keeps ratios. Answers are exact amounts in the plan's currency by group.
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
 from fractions import Fraction
 from typing import Any
@@ -222,10 +222,11 @@ def _clip(value: Fraction, lower: Fraction | None, upper: Fraction | None) -> Fr
 
 def _demand(model: dict[str, Any], rows: Sequence[Row]) -> Fraction | None:
     width = timedelta(minutes=int(model.get("window", "15m").removesuffix("m")))
-    start_of_time = datetime(1970, 1, 1, tzinfo=UTC)
+    zone = ZoneInfo(model["timeZone"])
     windows: dict[datetime, Fraction] = defaultdict(Fraction)
     for row in rows:
-        windows[row.starts_at - (row.starts_at - start_of_time) % width] += Fraction(row.quantity)
+        into = timedelta(minutes=row.starts_at.astimezone(zone).minute) % width
+        windows[row.starts_at - into] += Fraction(row.quantity)
     peaks: dict[int, Fraction] = defaultdict(Fraction)
     for start, quantity in windows.items():
         index = tariff_period(model, start)

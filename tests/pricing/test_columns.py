@@ -55,7 +55,7 @@ def test_arrays_add_up_as_lists_of_unbounded_integers_do(rows, dimensions, data)
     assert arrays.slot_totals(lambda step: step % 3) == plain.slot_totals(lambda step: step % 3)
     assert arrays.step_totals() == plain.step_totals()
     assert arrays.span_totals() == plain.span_totals()
-    assert arrays.fits_steps() is plain.fits_steps() is True
+    assert arrays.fits_windows(int) is plain.fits_windows(int) is True
     assert arrays.event_bands(free, low, high) == plain.event_bands(free, low, high)
 
 
@@ -163,7 +163,7 @@ def test_rows_that_are_cut_too_wide_are_refused(lane):
         wider_than_an_hour.slot_totals(lambda step: 0)
     with pytest.raises(UsageWindowMismatch, match="EVENT"):
         several_events.event_bands(0, None, None)
-    assert over_a_change.fits_steps() is False
+    assert over_a_change.fits_windows(lambda step: step // 4) is False
 
 
 def test_numpy_is_not_loaded_until_many_rows_are_rated():

@@ -201,10 +201,10 @@ def test_usage_without_the_dimensions_of_its_charge_is_refused():
         rate(plan(grouped), usage=calls("1"))
 
 
-def test_a_model_that_usage_alone_cannot_price_is_refused_by_name():
+def test_an_external_price_that_nobody_fetched_is_refused():
     external = priced({"external": {"url": "https://example.com", "response": {"amount": "$.a"}}})
 
-    with pytest.raises(ChargeModelNotRated, match="External"):
+    with pytest.raises(ChargeModelNotRated, match="external source"):
         rate(plan(external), usage=calls("1"))
 
 

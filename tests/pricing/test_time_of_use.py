@@ -229,7 +229,7 @@ def demands(draw):
     count = draw(st.integers(1, 3))
     hours = st.lists(st.integers(0, count - 1), min_size=24, max_size=24)
     return {
-        "timeZone": draw(st.sampled_from(["Europe/Berlin", "America/New_York"])),
+        "timeZone": draw(st.sampled_from(["Europe/Berlin", "America/New_York", "Asia/Kolkata"])),
         "window": draw(st.sampled_from(["15m", "30m", "60m"])),
         "periods": [{"name": f"p{number}", "unitAmount": draw(PRICES)} for number in range(count)],
         "weekday": grid(draw(hours)),
@@ -258,5 +258,27 @@ def test_a_quarter_hour_of_one_kilowatt_hour_is_a_demand_of_four_kilowatts():
     line = one_line({"demand": model}, rows)
 
     assert (line.quantity, line.exact_amount) == (4, Decimal("1.2"))
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_hourly_readings_tell_the_demand_of_an_hour_and_of_nothing_shorter(lane):
+    hourly, shorter = peak_from_8_to_20(window="60m"), peak_from_8_to_20(window="30m")
+    rows = [row("3", NOON), row("5", NOON + HOUR), row("4", NIGHT)]
+
+    line = one_line({"demand": hourly}, rows, lane=lane)
+
+    assert (line.quantity, line.exact_amount) == (5, 5 * Decimal("0.3") + 4 * Decimal("0.1"))
     with pytest.raises(UsageWindowMismatch):
-        one_line({"demand": model}, [row("1", NOON)])
+        one_line({"demand": shorter}, rows, lane=lane)
+
+
+def test_an_hour_of_demand_begins_on_the_local_hour_and_holidays_follow_the_weekend():
+    model = peak_from_8_to_20(timeZone="Asia/Kolkata", window="60m", holidays=["2026-01-26"])
+    before, after = at("2026-01-05T07:45+05:30"), at("2026-01-05T08:00+05:30")
+    rows = [row("1", before, seconds=900), row("3", after, seconds=900)]
+
+    line = one_line({"demand": model}, rows)
+    holiday = one_line({"demand": model}, [row("3", at("2026-01-26T12:00+05:30"), seconds=900)])
+
+    assert line.exact_amount == Decimal("0.1") + 3 * Decimal("0.3")
+    assert holiday.exact_amount == 3 * Decimal("0.1")

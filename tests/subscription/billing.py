@@ -69,3 +69,23 @@ class Seller:
     async def changes(self, spec, name="pro"):
         """Publish the next version of a plan."""
         return await self.call("PATCH", f"/v1/plans/{name}", {"spec": spec})
+
+    async def changes_plan(self, subscription, plan, expect=200, verb="change", **options):
+        """Move a subscription to another plan, or look what that would cost."""
+        path = f"/v1/subscriptions/{subscription['id']}:{verb}"
+        return await self.call("POST", path, {"plan": plan, **options}, expect)
+
+    async def does(self, verb, subscription, body=None, expect=200):
+        """Pause, resume or cancel it."""
+        path = f"/v1/subscriptions/{subscription['id']}:{verb}"
+        return await self.call("POST", path, body or {}, expect)
+
+    async def lines(self):
+        """Return each invoice's lines as (charge, amount before discounts)."""
+        return [
+            [(line["charge"], line["amount_minor"]) for line in invoice["lines"]]
+            for invoice in await self.invoices()
+        ]
+
+    async def state(self, subscription):
+        return await self.call("GET", f"/v1/subscriptions/{subscription['id']}")

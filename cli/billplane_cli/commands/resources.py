@@ -82,7 +82,7 @@ def apply(
     timeout: TimeoutOption = 30,
 ) -> None:
     """Make the platform run the resources of some files; the same files again change nothing."""
-    folder = _resources(context)
+    folder = resources_of(context)
     filed = [
         (_address(session, folder, manifest, namespace), manifest)
         for manifest in read_manifests(_files(filename))
@@ -110,14 +110,16 @@ def delete(
     timeout: TimeoutOption = 30,
 ) -> None:
     """Take resources away; what they made stays or goes as their deletionPolicy says."""
-    folder = _resources(context)
+    folder = resources_of(context)
     if filename:
         addresses = [
             _address(session, folder, found, namespace) for found in read_manifests(filename)
         ]
     else:
         kind, names = _kind_and_names(what, names_needed=True)
-        addresses = [Address(_namespace(session, folder, namespace), kind, name) for name in names]
+        addresses = [
+            Address(namespace_of(session, folder, namespace), kind, name) for name in names
+        ]
     removed = [address for address in addresses if folder.remove(address)]
     with session.output.working("Deleting …"):
         gone = {address: folder.wait_gone(address, timeout) for address in removed}
@@ -142,9 +144,9 @@ def get(
     all_namespaces: Annotated[bool, typer.Option("--all-namespaces", "-A")] = False,
 ) -> None:
     """List resources and whether the platform runs them."""
-    folder = _resources(context)
+    folder = resources_of(context)
     kind, names = (None, []) if what in (None, ["all"]) else _kind_and_names(what)
-    chosen = None if all_namespaces else _namespace(session, folder, namespace)
+    chosen = None if all_namespaces else namespace_of(session, folder, namespace)
     if kind is not None and names and chosen is not None:
         addresses = [Address(chosen, kind, name) for name in names]
     else:
@@ -169,9 +171,9 @@ def describe(
     context: ContextOption = None,
 ) -> None:
     """Show one resource, what became of it and why."""
-    folder = _resources(context)
+    folder = resources_of(context)
     found = folder.get(
-        Address(_namespace(session, folder, namespace), kind_of(kind), check_name(name, kind))
+        Address(namespace_of(session, folder, namespace), kind_of(kind), check_name(name, kind))
     )
     if session.output.format != "table":
         session.output.show(found)
@@ -238,11 +240,11 @@ def _address(
             f"{manifest.namespace}, the command line {namespace}.",
             exit_code=ExitCode.INVALID,
         )
-    chosen = manifest.namespace or _namespace(session, folder, namespace)
+    chosen = manifest.namespace or namespace_of(session, folder, namespace)
     return Address(chosen, manifest.kind, manifest.name)
 
 
-def _namespace(
+def namespace_of(
     session: Session, folder: "ResourceFolder | ClusterResources", given: str | None
 ) -> str:
     """Choose the namespace: the given one; else the context's, or that of the profile's tenant."""
@@ -250,7 +252,8 @@ def _namespace(
     return check_namespace(given or own or DEFAULT_NAMESPACE)
 
 
-def _resources(context: str | None) -> "ResourceFolder | ClusterResources":
+def resources_of(context: str | None) -> "ResourceFolder | ClusterResources":
+    """Return the resources of this machine's platform, or of a cluster."""
     if context is None:
         return ResourceFolder(laptop_home())
     # Loaded where it is asked for: most of a Kubernetes client is its models.

@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
 
 from billplane.resources import Spec
@@ -119,6 +119,10 @@ class Actual:
     details: Mapping[str, Any] = field(default_factory=dict)
     children: Mapping[ChildName, Document] = field(default_factory=dict)
 
+    def keeping(self, before: "Actual", name: str) -> "Actual":
+        """Return the same with a detail that was found out before."""
+        return replace(self, details={**self.details, name: before.details.get(name)})
+
 
 @dataclass(frozen=True, slots=True)
 class Apply:
@@ -146,6 +150,11 @@ class Probe:
 
 
 @dataclass(frozen=True, slots=True)
+class CompareBills:
+    """Have billed usage rated by the spec: who would pay more, who less."""
+
+
+@dataclass(frozen=True, slots=True)
 class EnsureChild:
     """Make an object that belongs to the resource what it is to be."""
 
@@ -167,7 +176,9 @@ class Remove:
     policy: Policy
 
 
-Action: TypeAlias = Apply | Provide | Refresh | Probe | EnsureChild | DeleteChild | Remove
+Action: TypeAlias = (
+    Apply | CompareBills | Provide | Refresh | Probe | EnsureChild | DeleteChild | Remove
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """BillingPlan: what a subscription costs; pricing runs it, each changed spec as a new version."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from billplane.resources import BillingPlanSpec
@@ -9,6 +10,7 @@ from billplane_operator.kinds.base import (
     APPROVE_ANNOTATION,
     Action,
     Actual,
+    CompareBills,
     Desired,
     Rules,
     plan_apply,
@@ -17,6 +19,8 @@ from billplane_operator.kinds.base import (
 
 AWAITING = "AwaitingApproval"
 APPROVAL_CHARACTERS = 12
+BILL_DIFF = "billDiff"
+SUBSCRIPTIONS = "activeSubscriptions"
 
 
 def awaits_approval(desired: Desired, actual: Actual) -> bool:
@@ -25,20 +29,51 @@ def awaits_approval(desired: Desired, actual: Actual) -> bool:
     Approval names the spec by the first characters of its hash, so that it is not given for the
     next change too.
     """
+    spec = desired.spec
+    if not isinstance(spec, BillingPlanSpec) or not reaches_subscribers(desired, actual):
+        return False
+    given = desired.annotations.get(APPROVE_ANNOTATION, "")
+    approved = len(given) >= APPROVAL_CHARACTERS and desired.spec_hash.startswith(given)
+    return spec.rollout.require_approval and not approved
+
+
+def reaches_subscribers(desired: Desired, actual: Actual) -> bool:
+    """Tell whether the spec is a new version that existing subscribers would take."""
     spec, applied = desired.spec, actual.applied
     if not isinstance(spec, BillingPlanSpec) or applied is None or runs(desired, actual):
         return False
     if applied.spec_hash == desired.spec_hash or applied.generation == desired.generation:
         return False  # it was applied before; what has come to differ since is mended
-    if not spec.rollout.require_approval or spec.rollout.apply_to == "New":
-        return False
-    given = desired.annotations.get(APPROVE_ANNOTATION, "")
-    return len(given) < APPROVAL_CHARACTERS or not desired.spec_hash.startswith(given)
+    return spec.rollout.apply_to != "New"
 
 
 def plan(desired: Desired, actual: Actual) -> list[Action]:
-    """Publish the spec where pricing does not run it and it needs no approval."""
-    return [] if awaits_approval(desired, actual) else plan_apply(desired, actual)
+    """Publish the spec where pricing does not run it and it needs no approval.
+
+    What it does to bills is found out before, once a spec.
+    """
+    if desired.paused:
+        return []
+    compared = bill_diff(desired, actual) is not None or not actual.details.get(SUBSCRIPTIONS)
+    first: list[Action] = []
+    if reaches_subscribers(desired, actual) and not compared:
+        first.append(CompareBills())
+    return first + ([] if awaits_approval(desired, actual) else plan_apply(desired, actual))
+
+
+def bill_diff(desired: Desired, actual: Actual) -> Mapping[str, Any] | None:
+    """Return what the spec does to bills, if that was found out for this very spec."""
+    found = actual.details.get(BILL_DIFF)
+    return found if found and found.get("specHash") == desired.spec_hash else None
+
+
+def described(diff: Mapping[str, Any]) -> str:
+    """Say a bill-diff in a sentence."""
+    return (
+        f"of {diff['customers']} customers {diff['up']} would have paid more and {diff['down']} "
+        f"less for their last period: {diff['oldTotal']} becomes {diff['newTotal']} "
+        f"{diff['currency']}"
+    )
 
 
 def conditions(desired: Desired, actual: Actual) -> list[Condition]:
@@ -46,6 +81,8 @@ def conditions(desired: Desired, actual: Actual) -> list[Condition]:
     if awaits_approval(desired, actual):
         needed = desired.spec_hash[:APPROVAL_CHARACTERS]
         message = f"a new version waits for the annotation {APPROVE_ANNOTATION}: {needed}"
+        diff = bill_diff(desired, actual)
+        message = f"{message}; {described(diff)}" if diff else message
         published = Condition("Published", "False", AWAITING, message)
         waiting = Condition(AWAITING, "True", "ApprovalRequired", message)
     elif runs(desired, actual):
@@ -66,13 +103,21 @@ def conditions(desired: Desired, actual: Actual) -> list[Condition]:
     ]
 
 
-def status(_desired: Desired, actual: Actual) -> dict[str, Any]:
-    """Name the plan and the version that runs."""
+def status(desired: Desired, actual: Actual) -> dict[str, Any]:
+    """Name the plan, the version that runs, who has it, and what a change does to their bills."""
     if actual.applied is None:
         return {}
-    found = {"planId": actual.applied.id, "specHash": actual.applied.spec_hash}
-    version = actual.details.get("version")
-    return found | ({"version": version} if version else {})
+    found: dict[str, Any] = {
+        "planId": actual.applied.id,
+        "specHash": actual.applied.spec_hash,
+    }
+    if awaits_approval(desired, actual):
+        found["pendingSpecHash"] = desired.spec_hash
+    for name in ("version", SUBSCRIPTIONS):
+        if actual.details.get(name) is not None:
+            found[name] = actual.details[name]
+    diff = bill_diff(desired, actual)
+    return found | ({BILL_DIFF: dict(diff)} if diff else {})
 
 
 RULES = Rules(

@@ -14,11 +14,12 @@ from billplane.protos.discount.v1.events_pb2 import DiscountApplied, DiscountRev
 app = ServiceApp(
     name="discount",
     title="Discount",
-    description="Coupons: who may redeem them, what they take off, and where it was applied.",
+    description="Coupons and rules: whom they serve, what they take off, where it was applied.",
     rest=rest,
     rpc=[rpc],
     routes=[
         Route("/v1/coupons"),
+        Route("/v1/discount_rules"),
         Route("/v1/discount_calculations"),
         Route("/v1/discount_applications"),
     ],
@@ -27,5 +28,6 @@ app = ServiceApp(
         fact(DiscountReversed, "discount_application"),
     ],
     invariants=[redemptions_are_counted, documents_are_counted, shares_add_up],
+    depends_on=["subscription"],
     kept_rest_ports=[8002],
 )

@@ -41,7 +41,7 @@ async def documents_are_counted(session: AsyncSession) -> list[Violation]:
     keys = ("tenant_id", "coupon_id", "customer_id", "subscription_id")
     live = (
         select(*(getattr(ApplicationRow, key) for key in keys), func.count().label("live"))
-        .where(ApplicationRow.reversed_at.is_(None))
+        .where(ApplicationRow.reversed_at.is_(None), ApplicationRow.coupon_id != "")
         .group_by(*(getattr(ApplicationRow, key) for key in keys))
         .subquery()
     )

@@ -42,8 +42,52 @@ class CouponRow(Base):
     valid_until: Mapped[datetime | None]
     plans: Mapped[list[Any]]
     charges: Mapped[list[Any]]
+    meters: Mapped[list[Any]]
+    stackable: Mapped[bool]
     archived_at: Mapped[datetime | None]
     created_at: Mapped[datetime]
+
+
+class RuleRow(Base):
+    """A discount that needs no code."""
+
+    __tablename__ = "discount_rules"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    livemode: Mapped[bool]
+    kind: Mapped[str]
+    name: Mapped[str]
+    user_types: Mapped[list[Any]]
+    minimum_minor: Mapped[int | None]
+    per: Mapped[str]
+    percent: Mapped[Decimal | None] = mapped_column(Numeric(9, 6))
+    amount_minor: Mapped[int | None]
+    currency_code: Mapped[str]
+    cap_minor: Mapped[int | None]
+    priority: Mapped[int]
+    stackable: Mapped[bool]
+    valid_from: Mapped[datetime | None]
+    valid_until: Mapped[datetime | None]
+    plans: Mapped[list[Any]]
+    charges: Mapped[list[Any]]
+    meters: Mapped[list[Any]]
+    archived_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+
+
+class DocumentRow(Base):
+    """The lines of a document that count towards thresholds of its period."""
+
+    __tablename__ = "discount_documents"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    livemode: Mapped[bool] = mapped_column(primary_key=True)
+    reference: Mapped[str] = mapped_column(primary_key=True)
+    customer_id: Mapped[str]
+    currency_code: Mapped[str]
+    falls_at: Mapped[datetime]
+    lines: Mapped[list[Any]]
 
 
 class RedemptionRow(Base):
@@ -60,7 +104,7 @@ class RedemptionRow(Base):
 
 
 class ApplicationRow(Base):
-    """One coupon on one document; `reversed_at` is set when it was given back."""
+    """One coupon or rule on one document; `reversed_at` is set when it was given back."""
 
     __tablename__ = "discount_applications"
 
@@ -68,6 +112,7 @@ class ApplicationRow(Base):
     id: Mapped[str] = mapped_column(primary_key=True)
     livemode: Mapped[bool]
     coupon_id: Mapped[str]
+    rule_id: Mapped[str]
     code: Mapped[str]
     description: Mapped[str]
     customer_id: Mapped[str]

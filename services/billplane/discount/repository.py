@@ -1,16 +1,23 @@
 """Every SQL statement of discount."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import case, func, or_, select, update
+from sqlalchemy import case, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.rest import Page, fetch_page
-from billplane.discount.domain import Coupon, Usage, code_key
-from billplane.discount.models import ApplicationRow, CouponRow, RedemptionRow
+from billplane.discount.domain import Coupon, Line, Rule, Usage, code_key
+from billplane.discount.models import (
+    ApplicationRow,
+    CouponRow,
+    DocumentRow,
+    RedemptionRow,
+    RuleRow,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +51,8 @@ async def add_coupon(tx: Transaction, coupon: Coupon) -> bool:
         valid_until=coupon.valid_until,
         plans=list(coupon.plans),
         charges=list(coupon.charges),
+        meters=list(coupon.meters),
+        stackable=coupon.stackable,
         created_at=coupon.created_at,
     )
     made = await tx.session.execute(
@@ -169,9 +178,11 @@ async def count_document(tx: Transaction, coupon_id: str, holder: Holder, change
     return int(counted.scalar_one())
 
 
-async def live_applications(tx: ReadTransaction, reference: str) -> list[ApplicationRow]:
-    """Return what is applied under a reference, in the order it was."""
-    rows = await tx.session.scalars(
+async def live_applications(
+    tx: ReadTransaction, reference: str, *, lock: bool = False
+) -> list[ApplicationRow]:
+    """Return what is applied under a reference, in the order it was; locked when asked."""
+    query = (
         select(ApplicationRow)
         .where(
             ApplicationRow.livemode == tx.livemode,
@@ -181,7 +192,7 @@ async def live_applications(tx: ReadTransaction, reference: str) -> list[Applica
         .order_by(ApplicationRow.id)
         .execution_options(populate_existing=True)
     )
-    return list(rows)
+    return list(await tx.session.scalars(query.with_for_update() if lock else query))
 
 
 async def page_of_applications(
@@ -195,16 +206,119 @@ async def page_of_applications(
     return await fetch_page(tx, query, ApplicationRow.id, page)
 
 
+def add_rule(tx: Transaction, rule: Rule) -> None:
+    """Store a rule."""
+    values = asdict(rule) | {"currency_code": rule.currency}
+    del values["currency"]
+    lists = {name: list(value) for name, value in values.items() if isinstance(value, tuple)}
+    tx.session.add(RuleRow(tenant_id=tx.tenant_id, livemode=tx.livemode, **values | lists))
+
+
+async def rule(tx: ReadTransaction, rule_id: str) -> RuleRow | None:
+    """Return one rule of the tenant and mode."""
+    found = await tx.session.get(RuleRow, (tx.tenant_id, rule_id))
+    return found if found is not None and found.livemode == tx.livemode else None
+
+
+async def page_of_rules(
+    tx: ReadTransaction, kind: str | None, page: Page
+) -> tuple[Sequence[RuleRow], str | None]:
+    """Return a page of rules, archived ones too."""
+    query = select(RuleRow).where(RuleRow.livemode == tx.livemode)
+    if kind:
+        query = query.where(RuleRow.kind == kind)
+    return await fetch_page(tx, query, RuleRow.id, page)
+
+
+async def rules_at(tx: ReadTransaction, at: datetime) -> list[Rule]:
+    """Return the rules that are in force at an instant."""
+    rows = await tx.session.scalars(
+        select(RuleRow).where(
+            RuleRow.livemode == tx.livemode,
+            RuleRow.archived_at.is_(None),
+            or_(RuleRow.valid_from.is_(None), RuleRow.valid_from <= at),
+            or_(RuleRow.valid_until.is_(None), RuleRow.valid_until > at),
+        )
+    )
+    return [rule_of(row) for row in rows]
+
+
+async def lock_customer(tx: Transaction, customer_id: str) -> None:
+    """Let documents of a customer be decided one at a time until the transaction ends."""
+    key = f"discount:{tx.tenant_id}:{tx.livemode}:{customer_id}"
+    await tx.session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
+
+
+async def lines_between(
+    tx: ReadTransaction,
+    customer_id: str,
+    currency: str,
+    starts_at: datetime,
+    ends_at: datetime,
+    *,
+    without: str,
+) -> list[Line]:
+    """Return the lines of a customer's documents that fall into a period, but for one document."""
+    rows = await tx.session.scalars(
+        select(DocumentRow).where(
+            DocumentRow.livemode == tx.livemode,
+            DocumentRow.customer_id == customer_id,
+            DocumentRow.currency_code == currency,
+            DocumentRow.falls_at >= starts_at,
+            DocumentRow.falls_at < ends_at,
+            DocumentRow.reference != without,
+        )
+    )
+    return [Line(**line) for row in rows for line in row.lines]
+
+
+async def note_document(
+    tx: Transaction,
+    *,
+    reference: str,
+    customer_id: str,
+    currency: str,
+    falls_at: datetime,
+    lines: Sequence[Line],
+) -> None:
+    """Keep what a document counts towards thresholds."""
+    values = {
+        "customer_id": customer_id,
+        "currency_code": currency,
+        "falls_at": falls_at,
+        "lines": [asdict(line) for line in lines],
+    }
+    statement = insert(DocumentRow).values(
+        tenant_id=tx.tenant_id, livemode=tx.livemode, reference=reference, **values
+    )
+    await tx.session.execute(
+        statement.on_conflict_do_update(
+            index_elements=["tenant_id", "livemode", "reference"], set_=values
+        )
+    )
+
+
+async def forget_document(tx: Transaction, reference: str) -> None:
+    """Count a document towards nothing."""
+    await tx.session.execute(
+        delete(DocumentRow)
+        .where(DocumentRow.livemode == tx.livemode, DocumentRow.reference == reference)
+        .execution_options(synchronize_session=False)
+    )
+
+
 def coupon_of(row: CouponRow) -> Coupon:
     """Return a row as a coupon."""
-    values: dict[str, Any] = {
-        name: getattr(row, name) for name in Coupon.__dataclass_fields__ if hasattr(row, name)
-    }
-    return Coupon(
-        **values
-        | {
-            "currency": row.currency_code,
-            "plans": tuple(row.plans),
-            "charges": tuple(row.charges),
-        }
-    )
+    return Coupon(**_values(Coupon, row))
+
+
+def rule_of(row: RuleRow) -> Rule:
+    """Return a row as a rule."""
+    return Rule(**_values(Rule, row))
+
+
+def _values(kind: type[Coupon | Rule], row: CouponRow | RuleRow) -> dict[str, Any]:
+    names = [field.name for field in fields(kind) if field.name != "currency"]
+    values = {name: getattr(row, name) for name in names}
+    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    return values | lists | {"currency": row.currency_code}

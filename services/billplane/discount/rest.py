@@ -1,5 +1,6 @@
 """REST of discount."""
 
+from dataclasses import asdict
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -8,7 +9,7 @@ from fastapi import Response
 
 from billplane.chassis import ids
 from billplane.chassis.errors import FieldError, Invalid
-from billplane.chassis.rest import PageQuery, Reader, Writer, listing, router
+from billplane.chassis.rest import PageQuery, Reader, Steps, Writer, listing, router
 from billplane.discount import domain, schemas, service
 from billplane.money import CurrencyCode, UnknownCurrency, parse_currency
 
@@ -30,6 +31,7 @@ async def create_coupon(body: schemas.CouponBody, tx: Writer, response: Response
                 "currency": _currency(body.currency_code) if body.currency_code else "",
                 "plans": tuple(body.plans),
                 "charges": tuple(body.charges),
+                "meters": tuple(body.meters),
             }
         ),
     )
@@ -56,8 +58,44 @@ async def archive_coupon(coupon_id: str, tx: Writer) -> None:
     await service.archive_coupon(tx, coupon_id)
 
 
+@rest.post("/v1/discount_rules", status_code=201)
+async def create_rule(body: schemas.RuleBody, tx: Writer, response: Response) -> schemas.Rule:
+    """Add a discount that needs no code."""
+    values = body.model_dump(exclude={"percent", "currency_code"})
+    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    rule = domain.Rule(
+        **values | lists,
+        id=ids.new("dsr"),
+        created_at=tx.now,
+        percent=Decimal(body.percent) if body.percent else None,
+        currency=_currency(body.currency_code) if body.currency_code else "",
+    )
+    made = await service.create_rule(tx, rule)
+    response.headers["Location"] = f"/v1/discount_rules/{made.id}"
+    return _rule(made, tx.now)
+
+
+@rest.get("/v1/discount_rules")
+async def list_rules(tx: Reader, page: PageQuery, kind: str | None = None) -> schemas.RuleList:
+    """List rules, archived ones too."""
+    rules, cursor = await service.list_rules(tx, kind, page)
+    return schemas.RuleList(**listing([_rule(item, tx.now) for item in rules], cursor))
+
+
+@rest.get("/v1/discount_rules/{rule_id}")
+async def get_rule(rule_id: str, tx: Reader) -> schemas.Rule:
+    """Return one rule."""
+    return _rule(await service.get_rule(tx, rule_id), tx.now)
+
+
+@rest.delete("/v1/discount_rules/{rule_id}", status_code=204)
+async def archive_rule(rule_id: str, tx: Writer) -> None:
+    """Archive a rule: it lowers no further document."""
+    await service.archive_rule(tx, rule_id)
+
+
 @rest.post("/v1/discount_calculations")
-async def calculate_discounts(body: schemas.CalculationBody, tx: Reader) -> schemas.Calculation:
+async def calculate_discounts(body: schemas.CalculationBody, call: Steps) -> schemas.Calculation:
     """Tell what would apply; nothing is stored."""
     basket = service.Basket(
         customer_id=body.customer_id,
@@ -65,13 +103,17 @@ async def calculate_discounts(body: schemas.CalculationBody, tx: Reader) -> sche
         codes=body.coupon_codes,
         lines=[domain.Line(**line.model_dump()) for line in body.lines],
         currency=_currency(body.currency_code),
+        user_type=body.user_type,
+        period_starts_at=body.period_starts_at,
+        period_ends_at=body.period_ends_at,
     )
-    outcome = await service.calculate_discounts(tx, basket, body.at)
+    outcome = await service.calculate_for_customer(call, basket, body.at)
     return schemas.Calculation(
         applications=[
             schemas.Discount(
-                coupon_id=item.coupon_id,
-                code=item.code,
+                coupon_id=item.coupon_id or None,
+                rule_id=item.rule_id or None,
+                code=item.code or None,
                 description=item.description,
                 amount_minor=item.amount_minor,
                 shares=_shares(item.shares),
@@ -89,18 +131,26 @@ async def list_applications(
     tx: Reader,
     page: PageQuery,
     reference: str | None = None,
+    invoice_id: str | None = None,
     customer_id: str | None = None,
     coupon_id: str | None = None,
+    rule_id: str | None = None,
 ) -> schemas.ApplicationList:
-    """List applications; `reference` is the document's id."""
+    """List applications; `reference` is the document's id, an invoice's as `invoice_id` too."""
     rows, cursor = await service.list_applications(
-        tx, page, reference=reference, customer_id=customer_id, coupon_id=coupon_id
+        tx,
+        page,
+        reference=invoice_id or reference,
+        customer_id=customer_id,
+        coupon_id=coupon_id,
+        rule_id=rule_id,
     )
     data = [
         schemas.Application(
             id=row.id,
-            coupon_id=row.coupon_id,
-            code=row.code,
+            coupon_id=row.coupon_id or None,
+            rule_id=row.rule_id or None,
+            code=row.code or None,
             description=row.description,
             customer_id=row.customer_id,
             subscription_id=row.subscription_id,
@@ -146,9 +196,20 @@ def _coupon(coupon: domain.Coupon, now: datetime) -> schemas.Coupon:
         valid_until=coupon.valid_until,
         plans=list(coupon.plans),
         charges=list(coupon.charges),
+        meters=list(coupon.meters),
+        stackable=coupon.stackable,
         state=coupon.state(now),  # type: ignore[arg-type]
         created_at=coupon.created_at,
     )
+
+
+def _rule(rule: domain.Rule, now: datetime) -> schemas.Rule:
+    values = asdict(rule) | {
+        "percent": percent_text(rule.percent),
+        "currency_code": rule.currency or None,
+        "state": rule.state(now),
+    }
+    return schemas.Rule(**{name: values[name] for name in schemas.Rule.model_fields})
 
 
 def percent_text(percent: Decimal | None) -> str | None:

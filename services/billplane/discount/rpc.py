@@ -55,6 +55,7 @@ async def CalculateDiscounts(
         applications=[
             pb.DiscountApplication(
                 coupon_id=item.coupon_id,
+                rule_id=item.rule_id,
                 code=item.code,
                 description=item.description,
                 amount_minor=item.amount_minor,
@@ -104,10 +105,20 @@ def from_proto_basket(
         subscription_id=request.subscription_id,
         codes=list(request.coupon_codes),
         lines=[
-            domain.Line(line.line_id, line.amount_minor, line.charge, line.plan_id, line.plan_name)
+            domain.Line(
+                line.line_id,
+                line.amount_minor,
+                line.charge,
+                line.plan_id,
+                line.plan_name,
+                line.meter,
+            )
             for line in request.lines
         ],
         currency=_currency(request.currency_code),
+        user_type=request.user_type,
+        period_starts_at=from_timestamp(request, "period_starts_at"),
+        period_ends_at=from_timestamp(request, "period_ends_at"),
     )
 
 
@@ -137,6 +148,8 @@ def from_proto_coupon(message: pb.Coupon, now: datetime) -> domain.Coupon:
         valid_until=from_timestamp(message, "valid_until"),
         plans=tuple(message.plans),
         charges=tuple(message.charges),
+        meters=tuple(message.meters),
+        stackable=message.stackable if message.HasField("stackable") else True,
     )
 
 
@@ -160,6 +173,8 @@ def to_proto_coupon(coupon: domain.Coupon, now: datetime) -> pb.Coupon:
         valid_until=to_timestamp(coupon.valid_until),
         plans=coupon.plans,
         charges=coupon.charges,
+        meters=coupon.meters,
+        stackable=coupon.stackable,
         state=coupon.state(now),
         created_at=to_timestamp(coupon.created_at),
     )
@@ -170,6 +185,7 @@ def to_proto_application(row: ApplicationRow) -> pb.DiscountApplication:
     return pb.DiscountApplication(
         id=row.id,
         coupon_id=row.coupon_id,
+        rule_id=row.rule_id,
         code=row.code,
         description=row.description,
         amount_minor=row.amount_minor,

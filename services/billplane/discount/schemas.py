@@ -15,6 +15,10 @@ Percent = Annotated[str, StringConstraints(pattern=r"^(100|[1-9]?[0-9](\.[0-9]{1
 Currency = Annotated[str, StringConstraints(pattern="^[A-Z]{3}$")]
 Positive = Annotated[int, Field(ge=1, le=MINOR_MAX, strict=True)]
 Minor = Annotated[int, Field(ge=-MINOR_MAX, le=MINOR_MAX, strict=True)]
+Priority = Annotated[int, Field(ge=-(2**31), le=2**31 - 1, strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+Word = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+Per = Literal["invoice", "period"]
 Duration = Literal["once", "repeating", "forever"]
 State = Literal["active", "exhausted", "expired", "archived"]
 
@@ -31,12 +35,14 @@ class CouponBody(Body):
     duration_periods: Annotated[int, Field(ge=1, le=1200, strict=True)] | None = None
     redemptions_max: Positive | None = None
     redemptions_per_customer_max: Positive | None = None
-    priority: Annotated[int, Field(ge=-(2**31), le=2**31 - 1, strict=True)] = 0
+    priority: Priority = 0
     cap_minor: Positive | None = None
     valid_from: Instant | None = None
     valid_until: Instant | None = None
     plans: list[Text] = Field(default_factory=list, max_length=100)
     charges: list[Text] = Field(default_factory=list, max_length=100)
+    meters: list[Text] = Field(default_factory=list, max_length=100)
+    stackable: Flag = True
 
 
 class Coupon(Resource):
@@ -59,6 +65,8 @@ class Coupon(Resource):
     valid_until: datetime | None
     plans: list[str]
     charges: list[str]
+    meters: list[str]
+    stackable: bool
     state: State
     created_at: datetime
 
@@ -70,6 +78,62 @@ class CouponList(Resource):
     next_cursor: str | None
 
 
+class RuleBody(Body):
+    """A discount that needs no code: for customers of some types, or from an amount on.
+
+    `minimum_minor` counts the lines that the rule covers, before discounts: of the document, or of
+    all of the customer's documents of the period.
+    """
+
+    kind: Literal["user_type", "threshold"]
+    name: Text = ""
+    user_types: Annotated[list[Word], Field(max_length=100)] = Field(default_factory=list)
+    minimum_minor: Positive | None = None
+    per: Per = "invoice"
+    percent: Percent | None = None
+    amount_minor: Positive | None = None
+    currency_code: Currency | None = None
+    cap_minor: Positive | None = None
+    priority: Priority = 0
+    stackable: Flag = True
+    valid_from: Instant | None = None
+    valid_until: Instant | None = None
+    plans: list[Text] = Field(default_factory=list, max_length=100)
+    charges: list[Text] = Field(default_factory=list, max_length=100)
+    meters: list[Text] = Field(default_factory=list, max_length=100)
+
+
+class Rule(Resource):
+    """A discount that needs no code."""
+
+    id: str
+    kind: str
+    name: str
+    user_types: list[str]
+    minimum_minor: int | None
+    per: str
+    percent: str | None
+    amount_minor: int | None
+    currency_code: str | None
+    cap_minor: int | None
+    priority: int
+    stackable: bool
+    valid_from: datetime | None
+    valid_until: datetime | None
+    plans: list[str]
+    charges: list[str]
+    meters: list[str]
+    state: str
+    created_at: datetime
+
+
+class RuleList(Resource):
+    """A page of rules."""
+
+    data: list[Rule]
+    next_cursor: str | None
+
+
 class LineBody(Body):
     """A net amount that may be lowered."""
 
@@ -78,10 +142,15 @@ class LineBody(Body):
     charge: Text = ""
     plan_id: Text = ""
     plan_name: Text = ""
+    meter: Text = ""
 
 
 class CalculationBody(Body):
-    """The lines of one document and the codes to try."""
+    """The lines of one document and the codes to try.
+
+    Without `user_type` that of the customer counts. Thresholds by period count over the document's
+    period, else over the calendar month of `at` (UTC).
+    """
 
     customer_id: Text = ""
     subscription_id: Text = ""
@@ -90,6 +159,8 @@ class CalculationBody(Body):
     lines: list[LineBody] = Field(min_length=1, max_length=1000)
     currency_code: Currency
     at: Instant | None = None
+    period_starts_at: Instant | None = None
+    period_ends_at: Instant | None = None
 
 
 class Share(Resource):
@@ -100,10 +171,11 @@ class Share(Resource):
 
 
 class Discount(Resource):
-    """What one coupon would take off."""
+    """What one coupon or rule would take off; the other id is null."""
 
-    coupon_id: str
-    code: str
+    coupon_id: str | None
+    rule_id: str | None
+    code: str | None
     description: str
     amount_minor: int
     shares: list[Share]
@@ -126,7 +198,7 @@ class Calculation(Resource):
 
 
 class Application(Discount):
-    """A coupon on a document."""
+    """A coupon or rule on a document."""
 
     id: str
     customer_id: str

@@ -1,15 +1,16 @@
 """Use cases of discount."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 from billplane.chassis import ids
+from billplane.chassis.call import Call
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.errors import FieldError, Invalid
 from billplane.chassis.rest import Page
-from billplane.discount import domain, repository
-from billplane.discount.errors import CouponCodeTaken, CouponNotFound
+from billplane.discount import domain, peers, repository
+from billplane.discount.errors import CouponCodeTaken, CouponNotFound, DiscountRuleNotFound
 from billplane.discount.models import ApplicationRow
 from billplane.discount.repository import Holder
 from billplane.money import MINOR_MAX, CurrencyCode
@@ -28,11 +29,26 @@ class Basket:
     codes: Sequence[str]
     lines: Sequence[domain.Line]
     currency: CurrencyCode
+    user_type: str = ""
+    period_starts_at: datetime | None = None
+    period_ends_at: datetime | None = None
 
     @property
     def holder(self) -> Holder:
         """Who redeems."""
         return Holder(self.customer_id, self.subscription_id)
+
+    def period(self, at: datetime) -> tuple[datetime, datetime]:
+        """Return the period that thresholds count over: the document's, else the month (UTC)."""
+        if self.period_starts_at is not None and self.period_ends_at is not None:
+            return self.period_starts_at, self.period_ends_at
+        first = at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+        return first, (first + timedelta(days=31)).replace(day=1)
+
+    def falls_at(self, at: datetime) -> datetime:
+        """Return the instant that tells which periods the document counts for."""
+        ends_at = self.period_ends_at
+        return at if ends_at is None else ends_at - timedelta(microseconds=1)
 
 
 async def create_coupon(tx: Transaction, coupon: domain.Coupon) -> domain.Coupon:
@@ -41,7 +57,7 @@ async def create_coupon(tx: Transaction, coupon: domain.Coupon) -> domain.Coupon
     Raises: Invalid, CouponCodeTaken, ScopeMissing.
     """
     tx.authorize("discounts:write")
-    _check_coupon(coupon)
+    _refuse_faults(domain.faults(coupon))
     if not await repository.add_coupon(tx, coupon):
         raise CouponCodeTaken(f"a coupon with the code {coupon.code} exists", field="/code")
     return coupon
@@ -80,6 +96,50 @@ async def archive_coupon(tx: Transaction, id_or_code: str) -> None:
     row.archived_at = row.archived_at or tx.now
 
 
+async def create_rule(tx: Transaction, rule: domain.Rule) -> domain.Rule:
+    """Add a rule; it applies to documents from now on.
+
+    Raises: Invalid, ScopeMissing.
+    """
+    tx.authorize("discounts:write")
+    _refuse_faults(domain.rule_faults(rule))
+    repository.add_rule(tx, rule)
+    return rule
+
+
+async def get_rule(tx: ReadTransaction, rule_id: str) -> domain.Rule:
+    """Return one rule.
+
+    Raises: DiscountRuleNotFound, ScopeMissing.
+    """
+    tx.authorize("discounts:read")
+    row = await repository.rule(tx, rule_id)
+    if row is None:
+        raise DiscountRuleNotFound(f"there is no discount rule {rule_id}")
+    return repository.rule_of(row)
+
+
+async def list_rules(
+    tx: ReadTransaction, kind: str | None, page: Page
+) -> tuple[list[domain.Rule], str | None]:
+    """Return a page of rules, archived ones too."""
+    tx.authorize("discounts:read")
+    rows, cursor = await repository.page_of_rules(tx, kind, page)
+    return [repository.rule_of(row) for row in rows], cursor
+
+
+async def archive_rule(tx: Transaction, rule_id: str) -> None:
+    """End a rule; documents that it lowered stay as they are.
+
+    Raises: DiscountRuleNotFound, ScopeMissing.
+    """
+    tx.authorize("discounts:write")
+    row = await repository.rule(tx, rule_id)
+    if row is None:
+        raise DiscountRuleNotFound(f"there is no discount rule {rule_id}")
+    row.archived_at = row.archived_at or tx.now
+
+
 async def calculate_discounts(
     tx: ReadTransaction, basket: Basket, at: datetime | None = None
 ) -> domain.Outcome:
@@ -89,7 +149,24 @@ async def calculate_discounts(
     """
     tx.authorize("discounts:read")
     _check_basket(basket)
-    return await _decide(tx, basket, at or tx.now, lock=False)
+    at = at or tx.now
+    rules = await repository.rules_at(tx, at)
+    return await _decide(tx, basket, at, rules, reference="", lock=False)
+
+
+async def calculate_for_customer(
+    call: Call, basket: Basket, at: datetime | None = None
+) -> domain.Outcome:
+    """Tell what would apply to a document of a customer, by the type that the customer has.
+
+    Raises: CustomerNotFound, Invalid, ScopeMissing; the peer's errors.
+    """
+    call.principal.require("discounts:read")
+    if basket.customer_id and not basket.user_type:
+        customer_id, user_type = await peers.customer(call, basket.customer_id)
+        basket = replace(basket, customer_id=customer_id, user_type=user_type)
+    async with call.reading() as tx:
+        return await calculate_discounts(tx, basket, at)
 
 
 async def apply_discounts(
@@ -98,7 +175,8 @@ async def apply_discounts(
     """Redeem what applies to a document, for good.
 
     Coupons stay locked until the transaction ends, so that limits are decided one caller at a
-    time; what a reference already has is returned and not redeemed again.
+    time; so does the customer where there are rules. What a reference already has is returned and
+    not redeemed again.
 
     Raises: Invalid, InternalOnly.
     Idempotent by: the request id, and the reference while it has applications.
@@ -107,12 +185,28 @@ async def apply_discounts(
     _check_basket(basket)
     _require(basket.customer_id, "customer_id")
     _require(reference, "reference")
-    outcome = await _decide(tx, basket, at or tx.now, lock=True)
+    at = at or tx.now
+    rules = await repository.rules_at(tx, at)
+    by_period = any(rule.per == "period" for rule in rules)
+    if rules:
+        await repository.lock_customer(tx, basket.customer_id)
+    outcome = await _decide(tx, basket, at, rules, reference=reference, lock=True)
     held = await repository.live_applications(tx, reference)
     if held:
         return held, ()
+    if by_period:
+        await repository.note_document(
+            tx,
+            reference=reference,
+            customer_id=basket.customer_id,
+            currency=basket.currency,
+            falls_at=basket.falls_at(at),
+            lines=basket.lines,
+        )
     rows = [_row(tx, basket, reference, item) for item in outcome.applications]
     for row in sorted(rows, key=lambda row: row.coupon_id):
+        if row.rule_id:
+            continue
         if await repository.count_document(tx, row.coupon_id, basket.holder, 1) > 1:
             continue
         if not await repository.take_redemption(tx, row.coupon_id):
@@ -128,6 +222,7 @@ async def apply_discounts(
                 reference=reference,
                 amount_minor=row.amount_minor,
                 currency_code=row.currency_code,
+                rule_id=row.rule_id,
             ),
             aggregate_id=row.id,
         )
@@ -142,12 +237,13 @@ async def reverse_discounts(tx: Transaction, reference: str) -> int:
     """
     tx.require_internal()
     _require(reference, "reference")
-    seen = await repository.live_applications(tx, reference)
+    seen = await repository.live_applications(tx, reference, lock=True)
     await repository.lock_coupons(tx, [row.coupon_id for row in seen])
     rows = await repository.live_applications(tx, reference)
+    await repository.forget_document(tx, reference)
     for row in sorted(rows, key=lambda row: row.coupon_id):
         holder = Holder(row.customer_id, row.subscription_id)
-        if await repository.count_document(tx, row.coupon_id, holder, -1) == 0:
+        if not row.rule_id and await repository.count_document(tx, row.coupon_id, holder, -1) == 0:
             await repository.give_back_redemption(tx, row.coupon_id)
         row.reversed_at = tx.now
         await tx.publish(
@@ -158,6 +254,7 @@ async def reverse_discounts(tx: Transaction, reference: str) -> int:
                 reference=reference,
                 amount_minor=row.amount_minor,
                 currency_code=row.currency_code,
+                rule_id=row.rule_id,
             ),
             aggregate_id=row.id,
         )
@@ -171,22 +268,40 @@ async def list_applications(
     reference: str | None,
     customer_id: str | None,
     coupon_id: str | None,
+    rule_id: str | None,
 ) -> tuple[Sequence[ApplicationRow], str | None]:
     """Return a page of the history, reversed applications too."""
     tx.authorize("discounts:read")
-    filters = {"reference": reference, "customer_id": customer_id, "coupon_id": coupon_id}
+    filters = {
+        "reference": reference,
+        "customer_id": customer_id,
+        "coupon_id": coupon_id,
+        "rule_id": rule_id,
+    }
     return await repository.page_of_applications(tx, filters, page)
 
 
 async def _decide(
-    tx: ReadTransaction, basket: Basket, at: datetime, *, lock: bool
+    tx: ReadTransaction,
+    basket: Basket,
+    at: datetime,
+    rules: Sequence[domain.Rule],
+    *,
+    reference: str,
+    lock: bool,
 ) -> domain.Outcome:
     coupons = await repository.coupons_of_codes(tx, basket.codes, lock=lock) if basket.codes else []
     usages = {}
     if coupons and basket.customer_id:
         wanted = [coupon.id for coupon in coupons]
         usages = await repository.usages(tx, wanted, basket.holder)
-    return domain.decide(basket.codes, coupons, usages, basket.lines, basket.currency, at)
+    earlier: list[domain.Line] = []
+    if basket.customer_id and any(rule.per == "period" for rule in rules):
+        earlier = await repository.lines_between(
+            tx, basket.customer_id, basket.currency, *basket.period(at), without=reference
+        )
+    decided = domain.Basket(basket.lines, basket.currency, basket.user_type, earlier)
+    return domain.decide(basket.codes, coupons, usages, decided, at, rules)
 
 
 def _row(
@@ -197,6 +312,7 @@ def _row(
         id=ids.new("dsa"),
         livemode=tx.livemode,
         coupon_id=item.coupon_id,
+        rule_id=item.rule_id,
         code=item.code,
         description=item.description,
         customer_id=basket.customer_id,
@@ -209,12 +325,11 @@ def _row(
     )
 
 
-def _check_coupon(coupon: domain.Coupon) -> None:
-    errors = [
-        FieldError(f"/{field}", "FIELD_INVALID", detail) for field, detail in domain.faults(coupon)
-    ]
-    if errors:
-        raise Invalid(errors)
+def _refuse_faults(faults: Sequence[tuple[str, str]]) -> None:
+    if faults:
+        raise Invalid(
+            [FieldError(f"/{field}", "FIELD_INVALID", detail) for field, detail in faults]
+        )
 
 
 def _check_basket(basket: Basket) -> None:

@@ -36,3 +36,52 @@ class SourceRefused(BillplaneError):
 
     kind = Kind.FAILED_PRECONDITION
     reason = "SOURCE_REFUSED"
+
+
+class RateDeviates(BillplaneError):
+    """A rate by hand differs from the known one by more than the feed allows."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "RATE_DEVIATES"
+
+
+class RateNotHeldBack(BillplaneError):
+    """There is nothing to approve: the rate is used already."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "RATE_NOT_HELD_BACK"
+
+
+class ApprovalByAuthor(BillplaneError):
+    """Who recorded a rate cannot approve it too."""
+
+    kind = Kind.PERMISSION_DENIED
+    reason = "APPROVAL_BY_AUTHOR"
+
+
+class RateNotByHand(BillplaneError):
+    """Only rates by hand are withdrawn."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "RATE_NOT_BY_HAND"
+
+
+class RateWithdrawn(BillplaneError):
+    """The rate was withdrawn already."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "RATE_WITHDRAWN"
+
+
+class CurrencyDisabled(BillplaneError):
+    """The tenant has disabled the currency."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "CURRENCY_DISABLED"
+
+
+class CurrencyIsDefault(BillplaneError):
+    """The tenant's default currency cannot be disabled."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "CURRENCY_IS_DEFAULT"

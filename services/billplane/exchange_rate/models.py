@@ -29,7 +29,7 @@ class FeedRow(AppliedColumns, Base):
 
 
 class RateRow(Base):
-    """Units of quote for one unit of base, on one date."""
+    """Units of quote for one unit of base, on one date; by hand where `actor` is set."""
 
     __tablename__ = "rates"
 
@@ -42,6 +42,37 @@ class RateRow(Base):
     as_of: Mapped[date]
     held_back: Mapped[bool]
     fetched_at: Mapped[datetime]
+    until: Mapped[date | None]
+    reason: Mapped[str | None]
+    actor: Mapped[str | None]
+    livemode: Mapped[bool | None]
+
+
+class DecisionRow(Base):
+    """What somebody decided about a rate: that it is used after all, or no more."""
+
+    __tablename__ = "rate_decisions"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    rate_id: Mapped[str] = mapped_column(primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    actor: Mapped[str]
+    reason: Mapped[str]
+    effective_on: Mapped[date]
+    decided_at: Mapped[datetime]
+
+
+class CurrencyRow(Base):
+    """What a tenant has set of a currency; all others are enabled."""
+
+    __tablename__ = "currencies"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(primary_key=True)
+    enabled: Mapped[bool]
+    is_default: Mapped[bool]
+    changed_by: Mapped[str]
+    changed_at: Mapped[datetime]
 
 
 class FeedSourceRow(Base):

@@ -4,14 +4,20 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 
-from sqlalchemy import delete, select, text
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import ColumnElement, delete, func, select, text
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from billplane.chassis import ids
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.rest import Page, fetch_page
-from billplane.exchange_rate.domain import Leg, Quotation
-from billplane.exchange_rate.models import FeedRow, FeedSourceRow, RateRow
+from billplane.exchange_rate.domain import MANUAL, Leg, Quotation
+from billplane.exchange_rate.models import (
+    CurrencyRow,
+    DecisionRow,
+    FeedRow,
+    FeedSourceRow,
+    RateRow,
+)
 
 
 async def feeds(tx: ReadTransaction) -> Sequence[FeedRow]:
@@ -20,23 +26,95 @@ async def feeds(tx: ReadTransaction) -> Sequence[FeedRow]:
     return (await tx.session.scalars(query)).all()
 
 
-async def legs(
-    tx: ReadTransaction, feed_id: str, currencies: Sequence[str], on: date
-) -> dict[str, Leg]:
-    """Return the last known rate of each currency at or before a date."""
+async def legs(tx: ReadTransaction, feed_id: str, currencies: Sequence[str], on: date) -> list[Leg]:
+    """Return a feed's last known rate of each currency at or before a date.
+
+    What was held back counts once it was approved.
+    """
     query = (
         select(RateRow)
         .ext(distinct_on(RateRow.quote))
         .where(
             RateRow.feed_id == feed_id,
+            RateRow.feed_id != MANUAL,
             RateRow.quote.in_(list(currencies)),
             RateRow.as_of <= on,
-            RateRow.held_back.is_(False),
+            RateRow.held_back.is_(False) | _decided("approval"),
         )
         .order_by(RateRow.quote, RateRow.as_of.desc(), RateRow.id.desc())
     )
     rows = await tx.session.scalars(query)
-    return {row.quote: Leg(row.id, row.quote, row.rate, row.as_of) for row in rows}
+    return [Leg(row.id, row.base, row.quote, row.rate, row.as_of) for row in rows]
+
+
+async def legs_by_hand(tx: ReadTransaction, on: date) -> list[Leg]:
+    """Return the rates by hand that hold on a date: the last one of each pair of currencies."""
+    pair = (
+        func.least(RateRow.base, RateRow.quote),
+        func.greatest(RateRow.base, RateRow.quote),
+    )
+    query = (
+        select(RateRow)
+        .ext(distinct_on(*pair))
+        .where(
+            RateRow.feed_id == MANUAL,
+            RateRow.livemode == tx.livemode,
+            RateRow.as_of <= on,
+            RateRow.until.is_(None) | (RateRow.until > on),
+            RateRow.held_back.is_(False) | _decided("approval"),
+            ~_decided("withdrawal", on),
+        )
+        .order_by(*pair, RateRow.as_of.desc(), RateRow.id.desc())
+    )
+    rows = await tx.session.scalars(query)
+    return [Leg(row.id, row.base, row.quote, row.rate, row.as_of, by_hand=True) for row in rows]
+
+
+def _decided(kind: str, on: date | None = None) -> ColumnElement[bool]:
+    decided = select(DecisionRow.rate_id).where(
+        DecisionRow.tenant_id == RateRow.tenant_id,
+        DecisionRow.rate_id == RateRow.id,
+        DecisionRow.kind == kind,
+    )
+    if on is not None:
+        decided = decided.where(DecisionRow.effective_on <= on)
+    return decided.exists()
+
+
+async def rate(tx: ReadTransaction, rate_id: str) -> RateRow | None:
+    """Return a stored rate; one by hand only in the mode that it was recorded in."""
+    row = await tx.session.get(RateRow, (tx.tenant_id, rate_id))
+    return row if row is not None and row.livemode in (None, tx.livemode) else None
+
+
+async def decisions(
+    tx: ReadTransaction, rate_ids: Sequence[str]
+) -> dict[str, dict[str, DecisionRow]]:
+    """Return what was decided of rates: by id, then by kind."""
+    query = select(DecisionRow).where(DecisionRow.rate_id.in_(list(rate_ids)))
+    found: dict[str, dict[str, DecisionRow]] = {}
+    for row in await tx.session.scalars(query):
+        found.setdefault(row.rate_id, {})[row.kind] = row
+    return found
+
+
+async def decide(tx: Transaction, rate_id: str, kind: str, reason: str, effective_on: date) -> bool:
+    """Note a decision; False where the same was decided before."""
+    made = await tx.session.execute(
+        insert(DecisionRow)
+        .values(
+            tenant_id=tx.tenant_id,
+            rate_id=rate_id,
+            kind=kind,
+            actor=tx.principal.subject,
+            reason=reason,
+            effective_on=effective_on,
+            decided_at=tx.now,
+        )
+        .on_conflict_do_nothing()
+        .returning(DecisionRow.rate_id)
+    )
+    return made.one_or_none() is not None
 
 
 async def store(
@@ -99,9 +177,13 @@ async def page_of_rates(
     base: str | None,
     quote: str | None,
     as_of: date | None,
+    held_back: bool | None,
 ) -> tuple[Sequence[RateRow], str | None]:
     """Return a page of stored rates."""
-    query = select(RateRow)
+    query = select(RateRow).where(RateRow.livemode.is_(None) | (RateRow.livemode == tx.livemode))
+    if held_back is not None:
+        waits = RateRow.held_back & ~_decided("approval")
+        query = query.where(waits if held_back else ~waits)
     for column, value in (
         (RateRow.feed_id, feed_id),
         (RateRow.base, base),
@@ -129,3 +211,16 @@ async def source_digests(tx: ReadTransaction, feed_ids: Sequence[str]) -> Mappin
         FeedSourceRow.feed_id.in_(feed_ids)
     )
     return {row.feed_id: row.digest for row in await tx.session.execute(query)}
+
+
+async def currencies(tx: ReadTransaction) -> dict[str, CurrencyRow]:
+    """Return what the tenant has set of currencies, by code."""
+    return {row.code: row for row in await tx.session.scalars(select(CurrencyRow))}
+
+
+async def lock_currencies(tx: Transaction) -> None:
+    """Wait until nobody else changes the tenant's currencies."""
+    await tx.session.execute(
+        text("SELECT pg_advisory_xact_lock(hashtext('currencies'), hashtext(:tenant))"),
+        {"tenant": tx.tenant_id},
+    )

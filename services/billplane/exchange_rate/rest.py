@@ -7,9 +7,7 @@ from fastapi import Response
 from billplane.chassis.rest import Caller, Here, PageQuery, Reader, Writer, listing, router
 from billplane.exchange_rate import schemas
 from billplane.exchange_rate.domain import rate_text
-from billplane.exchange_rate.models import RateRow
-from billplane.exchange_rate.service import feeds, rates
-from billplane.money import CURRENCY_CODES, CurrencyCode, currency_name, minor_units
+from billplane.exchange_rate.service import currencies, feeds, rates, recording
 
 rest = router(tags=["exchange_rate"])
 
@@ -64,10 +62,52 @@ async def list_rates(
     base: str | None = None,
     quote: str | None = None,
     as_of: date | None = None,
+    held_back: bool | None = None,
 ) -> schemas.RateList:
-    """List stored rates."""
-    rows, cursor = await rates.list_rates(tx, page, feed=feed, base=base, quote=quote, as_of=as_of)
-    return schemas.RateList(**listing([_stored(row) for row in rows], cursor))
+    """List stored rates; `feed=manual` are those by hand."""
+    found, cursor = await rates.list_rates(
+        tx, page, feed=feed, base=base, quote=quote, as_of=as_of, held_back=held_back
+    )
+    return schemas.RateList(**listing([_stored(item) for item in found], cursor))
+
+
+@rest.post("/v1/exchange_rates", status_code=201)
+async def record_rate(body: schemas.RateBody, tx: Writer, response: Response) -> schemas.StoredRate:
+    """Record a rate by hand, which wins over feeds."""
+    found = await recording.record_rate(
+        tx,
+        base=body.base,
+        quote=body.quote,
+        rate=body.rate,
+        as_of=body.as_of,
+        until=body.until,
+        reason=body.reason,
+        propose=body.propose,
+    )
+    response.headers["Location"] = f"/v1/exchange_rates/{found.row.id}"
+    return _stored(found)
+
+
+@rest.post("/v1/exchange_rates/{rate_id}:approve")
+async def approve_rate(
+    rate_id: str, tx: Writer, body: schemas.DecisionBody | None = None
+) -> schemas.StoredRate:
+    """Have a rate used that was held back; not by who proposed it."""
+    return _stored(await recording.approve_rate(tx, rate_id, body.reason if body else ""))
+
+
+@rest.post("/v1/exchange_rates/{rate_id}:withdraw")
+async def withdraw_rate(
+    rate_id: str, tx: Writer, body: schemas.DecisionBody | None = None
+) -> schemas.StoredRate:
+    """Have a rate by hand used no more, from today on."""
+    return _stored(await recording.withdraw_rate(tx, rate_id, body.reason if body else ""))
+
+
+@rest.get("/v1/exchange_rates/{rate_id}")
+async def get_stored_rate(rate_id: str, tx: Reader) -> schemas.StoredRate:
+    """Return a stored rate by its id."""
+    return _stored(await recording.get_stored_rate(tx, rate_id))
 
 
 @rest.get("/v1/exchange_rates/{base}/{quote}")
@@ -100,17 +140,20 @@ async def convert(body: schemas.ConvertBody, tx: Reader) -> schemas.Converted:
 
 @rest.get("/v1/currencies")
 async def list_currencies(tx: Reader) -> schemas.CurrencyList:
-    """List the currencies of ISO 4217."""
-    tx.authorize("exchange_rates:read")
-    data = [
-        schemas.CurrencyInfo(
-            code=code,
-            name=currency_name(CurrencyCode(code)),
-            minor_units=minor_units(CurrencyCode(code)),
-        )
-        for code in sorted(CURRENCY_CODES)
-    ]
-    return schemas.CurrencyList(data=data)
+    """List the currencies of ISO 4217, and which of them the tenant uses."""
+    found = await currencies.list_currencies(tx)
+    return schemas.CurrencyList(data=[_currency(item) for item in found])
+
+
+@rest.patch("/v1/currencies/{code}")
+async def set_currency(code: str, body: schemas.CurrencyBody, tx: Writer) -> schemas.CurrencyInfo:
+    """Enable or disable a currency for the tenant, or make it the default."""
+    found = await currencies.set_currency(tx, code, enabled=body.enabled, default=body.default)
+    return _currency(found)
+
+
+def _currency(found: currencies.Currency) -> schemas.CurrencyInfo:
+    return schemas.CurrencyInfo.model_validate(found)
 
 
 def _feed(found: feeds.FeedView) -> schemas.Feed:
@@ -132,16 +175,24 @@ def _feed(found: feeds.FeedView) -> schemas.Feed:
     )
 
 
-def _stored(row: RateRow) -> schemas.StoredRate:
-    return schemas.StoredRate(
-        id=row.id,
-        feed_id=row.feed_id,
-        base=row.base,
-        quote=row.quote,
-        rate=f"{row.rate.normalize():f}",
-        as_of=row.as_of,
-        held_back=row.held_back,
-        fetched_at=row.fetched_at,
+def _stored(found: recording.StoredRate) -> schemas.StoredRate:
+    row = found.row
+    return schemas.StoredRate.model_validate(
+        {
+            "id": row.id,
+            "feed_id": row.feed_id,
+            "base": row.base,
+            "quote": row.quote,
+            "rate": f"{row.rate.normalize():f}",
+            "as_of": row.as_of,
+            "until": row.until,
+            "held_back": found.state == "held_back",
+            "state": found.state,
+            "reason": row.reason,
+            "actor": row.actor,
+            "approved_by": found.approved_by,
+            "fetched_at": row.fetched_at,
+        }
     )
 
 

@@ -3,15 +3,17 @@
 import json
 from datetime import date
 
+from pydantic_core import PydanticCustomError
+
 from billplane.chassis.applied import application_of
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.errors import FieldError, Invalid
 from billplane.chassis.rest import Page
 from billplane.chassis.rpc import Call, Rpc, from_timestamp, to_timestamp
 from billplane.exchange_rate.domain import rate_text
-from billplane.exchange_rate.service import feeds, rates, sources
-from billplane.money import CURRENCY_CODES, CurrencyCode, currency_name, minor_units
+from billplane.exchange_rate.service import currencies, feeds, rates, recording, sources
 from billplane.protos.exchange_rate.v1 import exchange_rate_pb2 as pb
+from billplane.resources.decimal_string import parse_decimal_string
 
 rpc = Rpc(pb.DESCRIPTOR.services_by_name["ExchangeRateService"])
 
@@ -120,7 +122,7 @@ async def Convert(tx: ReadTransaction, request: pb.ConvertRequest) -> pb.Convert
         tx,
         amount_minor=request.amount_minor,
         from_currency=request.currency_code,
-        to_currency=request.to,
+        to_currency=request.to or None,
         as_of=_day(request.as_of),
         rounding=request.rounding,
         feed=request.feed or None,
@@ -144,47 +146,114 @@ async def ListRates(tx: ReadTransaction, request: pb.ListRatesRequest) -> pb.Lis
         base=request.base or None,
         quote=request.quote or None,
         as_of=_day(request.as_of),
+        held_back=None,
     )
     return pb.ListRatesResponse(
         rates=[
             pb.Rate(
-                base=row.base,
-                quote=row.quote,
-                rate=f"{row.rate.normalize():f}",
-                as_of=row.as_of.isoformat(),
-                rate_ids=[row.id],
+                base=item.row.base,
+                quote=item.row.quote,
+                rate=f"{item.row.rate.normalize():f}",
+                as_of=item.row.as_of.isoformat(),
+                rate_ids=[item.row.id],
+                feed=item.row.feed_id,
             )
-            for row in rows
+            for item in rows
         ],
         next_page_token=cursor or "",
     )
+
+
+@rpc.write
+async def RecordRate(tx: Transaction, request: pb.RecordRateRequest) -> pb.RecordRateResponse:
+    """Record a rate by hand."""
+    try:
+        rate = parse_decimal_string(request.rate)
+    except PydanticCustomError as error:
+        raise Invalid([FieldError("rate", error.type, error.message())]) from None
+    found = await recording.record_rate(
+        tx,
+        base=request.base,
+        quote=request.quote,
+        rate=rate,
+        as_of=_day(request.as_of),
+        until=_day(request.until, "until"),
+        reason=request.reason,
+        propose=request.propose,
+    )
+    return pb.RecordRateResponse(rate=_stored(found))
+
+
+@rpc.write
+async def ApproveRate(tx: Transaction, request: pb.ApproveRateRequest) -> pb.ApproveRateResponse:
+    """Have a rate used that was held back."""
+    found = await recording.approve_rate(tx, request.id, request.reason)
+    return pb.ApproveRateResponse(rate=_stored(found))
+
+
+@rpc.write
+async def WithdrawRate(tx: Transaction, request: pb.WithdrawRateRequest) -> pb.WithdrawRateResponse:
+    """Have a rate by hand used no more."""
+    found = await recording.withdraw_rate(tx, request.id, request.reason)
+    return pb.WithdrawRateResponse(rate=_stored(found))
 
 
 @rpc.read
 async def ListCurrencies(
     tx: ReadTransaction, _request: pb.ListCurrenciesRequest
 ) -> pb.ListCurrenciesResponse:
-    """List the currencies of ISO 4217."""
-    tx.authorize("exchange_rates:read")
-    return pb.ListCurrenciesResponse(
-        currencies=[
-            pb.Currency(
-                code=code,
-                name=currency_name(CurrencyCode(code)),
-                minor_units=minor_units(CurrencyCode(code)),
-            )
-            for code in sorted(CURRENCY_CODES)
-        ]
+    """List the currencies of ISO 4217, and which of them the tenant uses."""
+    found = await currencies.list_currencies(tx)
+    return pb.ListCurrenciesResponse(currencies=[_currency(item) for item in found])
+
+
+@rpc.write
+async def SetCurrency(tx: Transaction, request: pb.SetCurrencyRequest) -> pb.SetCurrencyResponse:
+    """Enable or disable a currency for the tenant, or make it the default."""
+    found = await currencies.set_currency(
+        tx,
+        request.code,
+        enabled=request.enabled if request.HasField("enabled") else None,
+        default=request.default if request.HasField("default") else None,
+    )
+    return pb.SetCurrencyResponse(currency=_currency(found))
+
+
+def _currency(found: currencies.Currency) -> pb.Currency:
+    return pb.Currency(
+        code=found.code,
+        name=found.name,
+        minor_units=found.minor_units,
+        enabled=found.enabled,
+        default=found.default,
     )
 
 
-def _day(text: str) -> date | None:
+def _stored(found: recording.StoredRate) -> pb.StoredRate:
+    row = found.row
+    return pb.StoredRate(
+        id=row.id,
+        feed_id=row.feed_id,
+        base=row.base,
+        quote=row.quote,
+        rate=f"{row.rate.normalize():f}",
+        as_of=row.as_of.isoformat(),
+        until=row.until.isoformat() if row.until else "",
+        state=found.state,
+        reason=row.reason or "",
+        actor=row.actor or "",
+        approved_by=found.approved_by or "",
+        recorded_at=to_timestamp(row.fetched_at),
+    )
+
+
+def _day(text: str, field: str = "as_of") -> date | None:
     if not text:
         return None
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise Invalid([FieldError("as_of", "FIELD_INVALID", "expected YYYY-MM-DD")]) from None
+        raise Invalid([FieldError(field, "FIELD_INVALID", "expected YYYY-MM-DD")]) from None
 
 
 def _rate(found: rates.FoundRate) -> pb.Rate:

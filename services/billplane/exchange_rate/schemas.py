@@ -1,13 +1,14 @@
 """REST bodies of exchange_rate."""
 
 from datetime import date, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
 from billplane.chassis.applied.bodies import SpecBody, SpecPatch
 from billplane.chassis.fields import CalendarDate
 from billplane.chassis.rest import Body, Resource
+from billplane.resources.decimal_string import DecimalString
 
 Currency = Annotated[str, StringConstraints(pattern="^[A-Z]{3}$")]
 
@@ -53,8 +54,33 @@ class Refreshed(Resource):
     held_back: list[str]
 
 
+class RateBody(Body):
+    """A rate by hand: units of quote for one unit of base, from `as_of` on and before `until`.
+
+    `propose` lets one that deviates too far wait for somebody else's approval.
+    """
+
+    base: Currency
+    quote: Currency
+    rate: DecimalString
+    as_of: CalendarDate | None = None
+    until: CalendarDate | None = None
+    reason: Annotated[str, Field(min_length=1, max_length=1000)]
+    propose: bool = False
+
+
+class DecisionBody(Body):
+    """Why."""
+
+    reason: Annotated[str, Field(max_length=1000)] = ""
+
+
 class StoredRate(Resource):
-    """Units of quote for one unit of base."""
+    """Units of quote for one unit of base; `feed_id` is `manual` where somebody recorded it.
+
+    `held_back` is true until somebody approves it; `until`, `reason` and `actor` are of rates by
+    hand.
+    """
 
     id: str
     feed_id: str
@@ -62,7 +88,12 @@ class StoredRate(Resource):
     quote: str
     rate: str
     as_of: date
+    until: date | None
     held_back: bool
+    state: Literal["usable", "held_back", "withdrawn"]
+    reason: str | None
+    actor: str | None
+    approved_by: str | None
     fetched_at: datetime
 
 
@@ -74,11 +105,11 @@ class RateList(Resource):
 
 
 class ConvertBody(Body):
-    """An amount and where to."""
+    """An amount and where to: the tenant's default currency unless told otherwise."""
 
     amount_minor: Annotated[int, Field(ge=-(2**53) + 1, le=2**53 - 1, strict=True)]
     currency_code: Currency
-    to: Currency
+    to: Currency | None = None
     as_of: CalendarDate | None = None
     rounding: str = "half_up"
     feed: str | None = None
@@ -106,12 +137,21 @@ class Converted(Resource):
     rate: Rate
 
 
+class CurrencyBody(Body):
+    """What changes of a currency."""
+
+    enabled: bool | None = None
+    default: bool | None = None
+
+
 class CurrencyInfo(Resource):
-    """One currency of ISO 4217."""
+    """One currency of ISO 4217, as the tenant uses it."""
 
     code: str
     name: str
     minor_units: int
+    enabled: bool
+    default: bool
 
 
 class CurrencyList(Resource):

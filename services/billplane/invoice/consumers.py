@@ -3,8 +3,12 @@
 from billplane.chassis.database import Transaction
 from billplane.chassis.events import Consumers, Event, fact, task
 from billplane.chassis.rpc import from_timestamp
-from billplane.invoice.service import lifecycle, printing
-from billplane.protos.invoice.v1.events_pb2 import RenderInvoice
+from billplane.invoice.service import credit_notes, lifecycle, note_documents, printing
+from billplane.protos.invoice.v1.events_pb2 import (
+    PrintCreditNote,
+    RefundCreditNote,
+    RenderInvoice,
+)
 from billplane.protos.payment.v1.events_pb2 import (
     CollectionExhausted,
     CreditApplied,
@@ -19,6 +23,8 @@ from billplane.protos.subscription.v1.events_pb2 import TestClockAdvanced
 consumers = Consumers()
 
 RENDER = task(RenderInvoice)
+RENDER_NOTE = task(PrintCreditNote)
+REFUND_NOTE = task(RefundCreditNote)
 
 
 @consumers.on(RENDER)
@@ -27,13 +33,26 @@ async def render_invoice(tx: Transaction, event: Event[RenderInvoice]) -> None:
     await printing.print_issued(tx, event.payload.invoice_id)
 
 
+@consumers.on(RENDER_NOTE)
+async def print_credit_note(tx: Transaction, event: Event[PrintCreditNote]) -> None:
+    """Print an issued credit note and keep it."""
+    await note_documents.print_note(tx, event.payload.credit_note_id)
+
+
+@consumers.on(REFUND_NOTE)
+async def refund_credit_note(tx: Transaction, event: Event[RefundCreditNote]) -> None:
+    """Give back what a credit note leaves over of a paid invoice."""
+    await credit_notes.refund(tx, event.payload.credit_note_id)
+
+
 @consumers.on(fact(PaymentSucceeded, "payment_intent"))
 async def settle_by_payment(tx: Transaction, event: Event[PaymentSucceeded]) -> None:
     """Count a payment."""
     payment = event.payload
     if payment.invoice_id:
         note = f"paid by {payment.charge_id}"
-        await lifecycle.settle(tx, payment.invoice_id, payment.amount_minor, note)
+        at = from_timestamp(payment, "succeeded_at")
+        await lifecycle.settle(tx, payment.invoice_id, payment.amount_minor, note, at)
 
 
 @consumers.on(fact(CreditApplied, "collection"))

@@ -4,7 +4,16 @@ from sqlalchemy import func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from billplane.chassis.invariants import Violation
-from billplane.invoice.models import DiscountRow, InvoiceRow, LineRow, SeriesRow, TaxRow
+from billplane.invoice.models import (
+    CreditLineRow,
+    CreditNoteRow,
+    CreditTaxRow,
+    DiscountRow,
+    InvoiceRow,
+    LineRow,
+    SeriesRow,
+    TaxRow,
+)
 
 _UNNUMBERED = ("draft", "finalizing")
 
@@ -78,7 +87,7 @@ async def each_period_is_billed_once(session: AsyncSession) -> list[Violation]:
     rows = await session.execute(
         select(*key, func.count())
         .where(InvoiceRow.subscription_id != "")
-        .group_by(*key, InvoiceRow.livemode)
+        .group_by(*key, InvoiceRow.occasion, InvoiceRow.livemode)
         .having(func.count() > 1)
     )
     return [
@@ -105,3 +114,57 @@ async def what_is_final_is_frozen(session: AsyncSession) -> list[Violation]:
         Violation("what_is_final_is_frozen", row.tenant_id, row.id, f"{row.state}, {row.number!r}")
         for row in rows
     ]
+
+
+async def credit_notes_fit(session: AsyncSession) -> list[Violation]:
+    """Check that notes add up, number without gaps, and give back no more than was asked for."""
+    found = []
+    sums = {
+        "net_minor": _sum_of_note(CreditLineRow, "net_minor"),
+        "tax_minor": _sum_of_note(CreditLineRow, "tax_minor"),
+        "group_tax_minor": _sum_of_note(CreditTaxRow, "tax_minor"),
+    }
+    for note, net, tax, group_tax in await session.execute(select(CreditNoteRow, *sums.values())):
+        got = (int(net), int(tax), int(group_tax))
+        if got != (note.net_minor, note.tax_minor, note.tax_minor):
+            found.append(Violation("credit_notes_fit", note.tenant_id, note.id, f"parts {got}"))
+    given = (
+        select(
+            func.coalesce(func.sum(CreditNoteRow.applied_minor), 0),
+        )
+        .where(
+            CreditNoteRow.tenant_id == InvoiceRow.tenant_id,
+            CreditNoteRow.invoice_id == InvoiceRow.id,
+        )
+        .scalar_subquery()
+    )
+    over = (
+        select(func.coalesce(func.sum(CreditNoteRow.excess_minor), 0))
+        .where(
+            CreditNoteRow.tenant_id == InvoiceRow.tenant_id,
+            CreditNoteRow.invoice_id == InvoiceRow.id,
+        )
+        .scalar_subquery()
+    )
+    for row in await session.scalars(
+        select(InvoiceRow).where(
+            (InvoiceRow.credited_minor != given) | (InvoiceRow.returned_minor != over)
+        )
+    ):
+        detail = f"credited {row.credited_minor}, returned {row.returned_minor}"
+        found.append(Violation("credit_notes_fit", row.tenant_id, row.id, detail))
+    key = (CreditNoteRow.tenant_id, CreditNoteRow.livemode, CreditNoteRow.series)
+    for tenant, _, series, count, most in await session.execute(
+        select(*key, func.count(), func.max(CreditNoteRow.sequence)).group_by(*key)
+    ):
+        if count != most:
+            found.append(Violation("credit_notes_fit", tenant, series, f"{count} of {most}"))
+    return found
+
+
+def _sum_of_note(model: type[CreditLineRow] | type[CreditTaxRow], column: str):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    return (
+        select(func.coalesce(func.sum(getattr(model, column)), 0))
+        .where(model.tenant_id == CreditNoteRow.tenant_id, model.credit_note_id == CreditNoteRow.id)
+        .scalar_subquery()
+    )

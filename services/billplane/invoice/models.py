@@ -37,6 +37,7 @@ class InvoiceRow(Base):
     subscription_id: Mapped[str]
     plan_id: Mapped[str]
     plan_name: Mapped[str]
+    occasion: Mapped[str]
     period_starts_at: Mapped[datetime | None]
     period_ends_at: Mapped[datetime | None]
     currency_code: Mapped[str]
@@ -55,6 +56,9 @@ class InvoiceRow(Base):
     tax_minor: Mapped[int]
     total_minor: Mapped[int]
     paid_minor: Mapped[int]
+    credited_minor: Mapped[int]
+    returned_minor: Mapped[int]
+    closed_on: Mapped[date | None]
     conversion: Mapped[dict[str, Any]]
     chart: Mapped[dict[str, Any]]
     notes: Mapped[list[Any]]
@@ -91,6 +95,7 @@ class LineRow(Base):
     tax_rule_id: Mapped[str]
     tax_on: Mapped[date | None]
     tax_rate: Mapped[str]
+    tax_keys: Mapped[list[Any]]
     starts_at: Mapped[datetime | None]
     ends_at: Mapped[datetime | None]
     detail_json: Mapped[str]
@@ -118,6 +123,7 @@ class TaxRow(Base):
     tenant_id: Mapped[str] = mapped_column(primary_key=True)
     invoice_id: Mapped[str] = mapped_column(primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str]
     label: Mapped[str]
     jurisdiction: Mapped[str]
     category: Mapped[str]
@@ -202,4 +208,106 @@ class SettingsRow(Base):
     seller: Mapped[dict[str, Any]]
     prefix: Mapped[str]
     payment_terms_days: Mapped[int]
+    credit_note_prefix: Mapped[str]
+    e_invoice: Mapped[str]
+    template: Mapped[dict[str, Any]]
     updated_at: Mapped[datetime]
+
+
+class CreditNoteRow(Base):
+    """A credit note: issued once, and never changed."""
+
+    __tablename__ = "credit_notes"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    livemode: Mapped[bool]
+    invoice_id: Mapped[str]
+    number: Mapped[str]
+    series: Mapped[str]
+    sequence: Mapped[int]
+    customer_id: Mapped[str]
+    currency_code: Mapped[str]
+    reason: Mapped[str]
+    excess: Mapped[str]
+    net_minor: Mapped[int]
+    tax_minor: Mapped[int]
+    total_minor: Mapped[int]
+    applied_minor: Mapped[int]
+    excess_minor: Mapped[int]
+    issued_on: Mapped[date]
+    at: Mapped[datetime]
+    metadata_: Mapped[dict[str, Any]] = mapped_column("metadata")
+    created_at: Mapped[datetime]
+
+
+class CreditLineRow(Base):
+    """What is given back of one line."""
+
+    __tablename__ = "credit_note_lines"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    credit_note_id: Mapped[str]
+    invoice_line_id: Mapped[str]
+    position: Mapped[int]
+    description: Mapped[str]
+    quantity: Mapped[str]
+    unit: Mapped[str]
+    unit_amount: Mapped[str]
+    amount_minor: Mapped[int]
+    net_minor: Mapped[int]
+    tax_minor: Mapped[int]
+
+
+class CreditTaxRow(Base):
+    """What is given back of one group of tax."""
+
+    __tablename__ = "credit_note_taxes"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    credit_note_id: Mapped[str] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str]
+    label: Mapped[str]
+    jurisdiction: Mapped[str]
+    category: Mapped[str]
+    rate: Mapped[str]
+    treatment: Mapped[str]
+    base_minor: Mapped[int]
+    tax_minor: Mapped[int]
+
+
+@dataclass(slots=True)
+class CreditNote:
+    """A credit note with its parts, in their order."""
+
+    row: CreditNoteRow
+    lines: list[CreditLineRow] = field(default_factory=list)
+    taxes: list[CreditTaxRow] = field(default_factory=list)
+
+
+class CreditNoteDocumentRow(Base):
+    """The PDF of a credit note as it was issued."""
+
+    __tablename__ = "credit_note_documents"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    credit_note_id: Mapped[str] = mapped_column(primary_key=True)
+    locale: Mapped[str] = mapped_column(primary_key=True)
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime]
+
+
+class SettlementRow(Base):
+    """Money or credit that settled an invoice, or a part of it, on a day of the customer's time."""
+
+    __tablename__ = "invoice_settlements"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    livemode: Mapped[bool]
+    invoice_id: Mapped[str]
+    on_day: Mapped[date]
+    amount_minor: Mapped[int]
+    created_at: Mapped[datetime]

@@ -5,12 +5,15 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import TypeVar
 
+from billplane.chassis import ids
 from billplane.chassis.call import Call
+from billplane.chassis.database import Transaction
 from billplane.chassis.errors import Kind, PeerError
 from billplane.chassis.rpc import from_timestamp, to_timestamp
 from billplane.invoice import domain
 from billplane.invoice.errors import CustomerUnknown
 from billplane.protos.discount.v1 import discount_pb2, discount_pb2_grpc
+from billplane.protos.payment.v1 import payment_pb2, payment_pb2_grpc
 from billplane.protos.subscription.v1 import subscription_pb2, subscription_pb2_grpc
 from billplane.protos.tax.v1 import tax_pb2, tax_pb2_grpc
 
@@ -20,13 +23,14 @@ _TAX_TYPES = {
     "consumer": tax_pb2.TAX_TYPE_CONSUMER,
     "business": tax_pb2.TAX_TYPE_BUSINESS,
 }
+_NOT_BEGUN = "COLLECTION_NOT_BEGUN"
 _TRIES_MAX = 40
 _TRY_SECONDS = 0.1
 
 
 async def calculate_discounts(call: Call, draft: domain.Draft) -> domain.Discounts:
-    """Ask what the draft's codes would take off; nothing is redeemed."""
-    if not draft.coupon_codes:
+    """Ask what rules and the draft's codes would take off; nothing is redeemed."""
+    if not draft.lines:
         return domain.Discounts()
     stub = discount_pb2_grpc.DiscountServiceStub(call.runtime.channels.get("discount"))
     request = discount_pb2.CalculateDiscountsRequest(
@@ -37,6 +41,8 @@ async def calculate_discounts(call: Call, draft: domain.Draft) -> domain.Discoun
         currency_code=draft.currency,
         at=to_timestamp(draft.at),
         subscription_id=draft.subscription_id,
+        period_starts_at=to_timestamp(draft.period_starts_at),
+        period_ends_at=to_timestamp(draft.period_ends_at),
     )
     answer = await call.ask(stub.CalculateDiscounts, request)
     return _discounts(answer)
@@ -45,8 +51,8 @@ async def calculate_discounts(call: Call, draft: domain.Draft) -> domain.Discoun
 async def apply_discounts(
     call: Call, draft: domain.Draft, *, reference: str, request_id: str
 ) -> domain.Discounts:
-    """Redeem what the draft's codes take off, once a request id."""
-    if not draft.coupon_codes:
+    """Redeem what rules and the draft's codes take off, once a request id."""
+    if not draft.lines:
         return domain.Discounts()
     stub = discount_pb2_grpc.DiscountServiceStub(call.runtime.channels.get("discount"))
     request = discount_pb2.ApplyDiscountsRequest(
@@ -59,6 +65,8 @@ async def apply_discounts(
         currency_code=draft.currency,
         at=to_timestamp(draft.at),
         subscription_id=draft.subscription_id,
+        period_starts_at=to_timestamp(draft.period_starts_at),
+        period_ends_at=to_timestamp(draft.period_ends_at),
     )
     return _discounts(await _when_free(lambda: call.ask(stub.ApplyDiscounts, request)))
 
@@ -94,6 +102,7 @@ async def calculate_tax(
             postal_code=customer.address.postal_code,
             tax_type=_TAX_TYPES[customer.tax_type],
             tax_ids=[tax_pb2.TaxId(type=item.type, value=item.value) for item in customer.tax_ids],
+            city=customer.address.city,
         ),
         lines=[
             tax_pb2.TaxLine(
@@ -103,6 +112,8 @@ async def calculate_tax(
                 category=line.tax_category,
                 tax_on=draft.tax_on(line).isoformat(),
                 rule_id=line.tax_rule_id,
+                plan_id=draft.plan_id,
+                plan_name=draft.plan_name,
             )
             for line in draft.lines
         ],
@@ -152,19 +163,22 @@ async def get_customer(call: Call, customer_id: str) -> tuple[domain.Customer, s
     return customer, found.time_zone or "Etc/UTC", now
 
 
-async def _when_free(ask: Callable[[], Awaitable[Answer]]) -> Answer:
+async def _when_free(
+    ask: Callable[[], Awaitable[Answer]], until: str = "IDEMPOTENCY_KEY_IN_USE"
+) -> Answer:
     """Ask again while the same request is being answered for somebody else."""
     for _ in range(_TRIES_MAX):
         try:
             return await ask()
         except PeerError as error:
-            if error.reason != "IDEMPOTENCY_KEY_IN_USE":
+            if error.reason != until:
                 raise
         await asyncio.sleep(_TRY_SECONDS)
     return await ask()
 
 
 def _discount_lines(draft: domain.Draft) -> list[discount_pb2.DiscountLine]:
+    """Return what discounts may lower: not credits for what was paid after discounts."""
     return [
         discount_pb2.DiscountLine(
             line_id=line.id,
@@ -172,8 +186,10 @@ def _discount_lines(draft: domain.Draft) -> list[discount_pb2.DiscountLine]:
             charge=line.charge,
             plan_id=draft.plan_id,
             plan_name=draft.plan_name,
+            meter=line.unit if line.kind == "usage" else "",
         )
         for line in draft.lines
+        if line.kind != "proration"
     ]
 
 
@@ -217,3 +233,47 @@ def _taxation(calculation: tax_pb2.TaxCalculation) -> domain.Taxation:
         notes=tuple(calculation.notes),
         calculation_id=calculation.id,
     )
+
+
+async def refundable(call: Call, invoice_id: str) -> int:
+    """Return how much of an invoice's payment can go back the way it came.
+
+    Raises: the peer's errors.
+    """
+    stub = payment_pb2_grpc.PaymentServiceStub(call.runtime.channels.get("payment"))
+    request = payment_pb2.GetCollectionRequest(invoice_id=invoice_id)
+    try:
+        return int((await call.ask(stub.GetCollection, request)).refundable_minor)
+    except PeerError as error:
+        if error.reason != _NOT_BEGUN:
+            raise
+        return 0
+
+
+async def refund(tx: Transaction, invoice_id: str, amount_minor: int, credit_note_id: str) -> None:
+    """Give back what a credit note leaves over, once a note.
+
+    Raises: the peer's errors.
+    """
+    stub = payment_pb2_grpc.PaymentServiceStub(tx.channel("payment"))
+    request = payment_pb2.RefundPaymentRequest(
+        request_id=f"{credit_note_id}:refund",
+        invoice_id=invoice_id,
+        amount_minor=amount_minor,
+        reason="requested_by_customer",
+        credit_note_id=credit_note_id,
+    )
+    await tx.ask(stub.RefundPayment, request)
+
+
+async def collect(call: Call, invoice_id: str) -> payment_pb2.CollectInvoiceResponse:
+    """Collect an issued invoice now.
+
+    Raises: the peer's errors.
+    """
+    stub = payment_pb2_grpc.PaymentServiceStub(call.runtime.channels.get("payment"))
+    request = payment_pb2.CollectInvoiceRequest(
+        request_id=f"{call.request_id or ids.new('req')}:collect", invoice_id=invoice_id
+    )
+    # What was finalized a moment ago is on its way to payment.
+    return await _when_free(lambda: call.ask(stub.CollectInvoice, request), _NOT_BEGUN)

@@ -6,9 +6,24 @@ from billplane.chassis.database import ReadTransaction
 from billplane.chassis.errors import FieldError, Invalid
 from billplane.chassis.rest import Page
 from billplane.chassis.rpc import Call, Rpc, from_timestamp, to_timestamp
-from billplane.invoice import domain
-from billplane.invoice.models import Invoice, InvoiceRow, LineRow
-from billplane.invoice.service import drafts, finalization, lifecycle, pricing
+from billplane.invoice import domain, render
+from billplane.invoice.models import (
+    CreditNote,
+    CreditTaxRow,
+    Invoice,
+    InvoiceRow,
+    LineRow,
+    TaxRow,
+)
+from billplane.invoice.service import (
+    credit_notes,
+    drafts,
+    einvoicing,
+    finalization,
+    lifecycle,
+    pricing,
+    printing,
+)
 from billplane.money import CurrencyCode, UnknownCurrency, parse_currency
 from billplane.protos.invoice.v1 import invoice_pb2 as pb
 
@@ -74,6 +89,76 @@ async def PreviewInvoice(
     return pb.PreviewInvoiceResponse(invoice=to_proto_invoice(made))
 
 
+@rpc.steps
+async def GetInvoiceDocument(
+    call: Call, request: pb.GetInvoiceDocumentRequest
+) -> pb.GetInvoiceDocumentResponse:
+    """Return an issued document as PDF, or as the XML of EN 16931."""
+    wanted = request.format or "pdf"
+    if wanted == "pdf":
+        locale = render.locale_named(request.locale) if request.locale else None
+        pdf = await printing.get_pdf(call, request.id, locale)
+        return pb.GetInvoiceDocumentResponse(
+            file_name=f"{pdf.name}.pdf", media_type="application/pdf", content=pdf.content
+        )
+    if wanted not in ("cii", "ubl"):
+        raise Invalid([FieldError("format", "FIELD_INVALID", "expected pdf, cii or ubl")])
+    async with call.reading() as tx:
+        xml = await einvoicing.get_xml(tx, request.id, "cii" if wanted == "cii" else "ubl")
+    return pb.GetInvoiceDocumentResponse(
+        file_name=f"{xml.name}.xml", media_type="application/xml", content=xml.content
+    )
+
+
+@rpc.steps
+async def CreateCreditNote(
+    call: Call, request: pb.CreateCreditNoteRequest
+) -> pb.CreateCreditNoteResponse:
+    """Give back of an issued invoice: some lines, an amount, or all that is left."""
+    lines = {
+        line.line_id: line.amount_minor if line.HasField("amount_minor") else None
+        for line in request.lines
+    }
+    if len(lines) < len(request.lines):
+        raise Invalid([FieldError("lines", "LINE_REPEATED", "a line stands once")])
+    new = credit_notes.NewCreditNote(
+        invoice_id=request.invoice_id,
+        reason=request.reason,
+        lines=lines,
+        amount_minor=request.amount_minor if request.HasField("amount_minor") else None,
+        excess=request.excess or credit_notes.CREDIT,
+        metadata=dict(request.metadata),
+        at=from_timestamp(request, "at"),
+    )
+    made = await credit_notes.create_credit_note(call, new)
+    return pb.CreateCreditNoteResponse(credit_note=to_proto_note(made))
+
+
+@rpc.read
+async def GetCreditNote(
+    tx: ReadTransaction, request: pb.GetCreditNoteRequest
+) -> pb.GetCreditNoteResponse:
+    """Return one credit note by id or number."""
+    found = await credit_notes.get_credit_note(tx, request.id)
+    return pb.GetCreditNoteResponse(credit_note=to_proto_note(found))
+
+
+@rpc.read
+async def ListCreditNotes(
+    tx: ReadTransaction, request: pb.ListCreditNotesRequest
+) -> pb.ListCreditNotesResponse:
+    """List credit notes."""
+    filters: dict[str, str | None] = {
+        "customer_id": request.customer_id,
+        "invoice_id": request.invoice_id,
+    }
+    page = Page.of(request.page_size, request.page_token)
+    found, cursor = await credit_notes.list_credit_notes(tx, filters, page)
+    return pb.ListCreditNotesResponse(
+        credit_notes=[to_proto_note(item) for item in found], next_page_token=cursor or ""
+    )
+
+
 def from_proto_draft(request: pb.CreateInvoiceRequest, now: datetime) -> domain.Draft:
     """Read a document to be."""
     rate = request.conversion
@@ -89,6 +174,7 @@ def from_proto_draft(request: pb.CreateInvoiceRequest, now: datetime) -> domain.
         subscription_id=request.subscription_id,
         plan_id=request.plan_id,
         plan_name=request.plan_name,
+        occasion=request.occasion,
         period_starts_at=from_timestamp(request, "period_starts_at"),
         period_ends_at=from_timestamp(request, "period_ends_at"),
         coupon_codes=tuple(request.coupon_codes),
@@ -168,18 +254,7 @@ def to_proto_invoice(held: Invoice) -> pb.Invoice:
             )
             for item in held.discounts
         ],
-        taxes=[
-            pb.InvoiceTax(
-                label=item.label,
-                jurisdiction=item.jurisdiction,
-                category=item.category,
-                rate=item.rate,
-                treatment=item.treatment,
-                base_minor=item.base_minor,
-                tax_minor=item.tax_minor,
-            )
-            for item in held.taxes
-        ],
+        taxes=[to_proto_tax(item) for item in held.taxes],
         subtotal_minor=row.subtotal_minor,
         discount_minor=row.discount_minor,
         net_minor=row.net_minor,
@@ -195,6 +270,54 @@ def to_proto_invoice(held: Invoice) -> pb.Invoice:
         created_at=to_timestamp(row.created_at),
         finalized_at=to_timestamp(row.finalized_at),
         paid_at=to_timestamp(row.paid_at),
+        credited_minor=row.credited_minor,
+        returned_minor=row.returned_minor,
+    )
+
+
+def to_proto_tax(item: TaxRow | CreditTaxRow) -> pb.InvoiceTax:
+    """Return a group of tax as a message."""
+    return pb.InvoiceTax(
+        label=item.label,
+        jurisdiction=item.jurisdiction,
+        category=item.category,
+        rate=item.rate,
+        treatment=item.treatment,
+        base_minor=item.base_minor,
+        tax_minor=item.tax_minor,
+    )
+
+
+def to_proto_note(held: CreditNote) -> pb.CreditNote:
+    """Return a credit note as a message."""
+    row = held.row
+    return pb.CreditNote(
+        id=row.id,
+        number=row.number,
+        invoice_id=row.invoice_id,
+        customer_id=row.customer_id,
+        currency_code=row.currency_code,
+        reason=row.reason,
+        lines=[
+            pb.CreditNoteLine(
+                id=line.id,
+                invoice_line_id=line.invoice_line_id,
+                description=line.description,
+                net_minor=line.net_minor,
+                tax_minor=line.tax_minor,
+            )
+            for line in held.lines
+        ],
+        taxes=[to_proto_tax(item) for item in held.taxes],
+        net_minor=row.net_minor,
+        tax_minor=row.tax_minor,
+        total_minor=row.total_minor,
+        applied_minor=row.applied_minor,
+        excess_minor=row.excess_minor,
+        excess=row.excess,
+        issued_on=row.issued_on.isoformat(),
+        metadata=row.metadata_,
+        created_at=to_timestamp(row.created_at),
     )
 
 

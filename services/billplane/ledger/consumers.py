@@ -10,6 +10,7 @@ from billplane.chassis.events import Consumers, Event, fact
 from billplane.ledger.domain import Fact
 from billplane.ledger.service.posting import post_fact
 from billplane.protos.invoice.v1.events_pb2 import (
+    CreditNoteIssued,
     InvoiceFinalized,
     InvoicePaid,
     InvoiceUncollectible,
@@ -36,6 +37,32 @@ async def post_finalized_invoice(tx: Transaction, event: Event[InvoiceFinalized]
 async def post_voided_invoice(tx: Transaction, event: Event[InvoiceVoided]) -> None:
     """Post the opposite of what was posted when the invoice was finalized."""
     await _post_invoice(tx, event, event.payload.total_minor, "voided", settles=True)
+
+
+@consumers.on(fact(CreditNoteIssued, "invoice"))
+async def post_credit_note(tx: Transaction, event: Event[CreditNoteIssued]) -> None:
+    """Post what was given back of revenue and tax, less owed or left over."""
+    note = event.payload
+    await post_fact(
+        tx,
+        event.metadata.event_id,
+        Fact(
+            kind=note.DESCRIPTOR.name,
+            currency_code=note.currency_code,
+            amount_minor=note.total_minor,
+            net_minor=note.net_minor,
+            taxes=_taxes(note),
+            applied_minor=note.applied_minor,
+            by_hand=note.excess == "by_hand",
+        ),
+        description=f"credit note {note.number} of invoice {note.invoice_number}",
+        metadata={
+            "event_type": event.metadata.event_type,
+            "credit_note_id": note.credit_note_id,
+            "invoice_id": note.invoice_id,
+            "customer_id": note.customer_id,
+        },
+    )
 
 
 @consumers.on(fact(InvoicePaid, "invoice"))
@@ -95,9 +122,6 @@ async def _post_invoice(
     writes_off: bool = False,
 ) -> None:
     invoice = event.payload
-    taxes: dict[str, int] = {}
-    for tax in invoice.taxes:
-        taxes[tax.jurisdiction] = taxes.get(tax.jurisdiction, 0) + tax.amount_minor
     await post_fact(
         tx,
         event.metadata.event_id,
@@ -106,7 +130,7 @@ async def _post_invoice(
             currency_code=invoice.currency_code,
             amount_minor=amount_minor,
             net_minor=invoice.net_minor,
-            taxes=taxes,
+            taxes=_taxes(invoice),
         ),
         description=f"invoice {invoice.number or invoice.invoice_id} {what}",
         metadata={
@@ -119,6 +143,13 @@ async def _post_invoice(
     )
 
 
+def _taxes(payload: Any) -> dict[str, int]:
+    taxes: dict[str, int] = {}
+    for tax in payload.taxes:
+        taxes[tax.jurisdiction] = taxes.get(tax.jurisdiction, 0) + tax.amount_minor
+    return taxes
+
+
 def _money(payment: Any, amount_minor: int, *, fee_minor: int = 0, won: bool = False) -> Fact:
     return Fact(
         kind=payment.DESCRIPTOR.name,
@@ -126,7 +157,8 @@ def _money(payment: Any, amount_minor: int, *, fee_minor: int = 0, won: bool = F
         amount_minor=amount_minor,
         fee_minor=fee_minor,
         processor=payment.processor,
-        of_invoice=bool(payment.invoice_id),
+        # What a credit note leaves over belongs to no invoice any more.
+        of_invoice=bool(payment.invoice_id) and not getattr(payment, "credit_note_id", ""),
         won=won,
     )
 

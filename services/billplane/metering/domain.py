@@ -59,6 +59,15 @@ class Meter:
         return self.aggregation not in ("Count", "UniqueCount")
 
 
+@dataclass(frozen=True, slots=True)
+class ReadPeriod:
+    """A period, and when its usage was read."""
+
+    starts_at: datetime
+    ends_at: datetime
+    read_at: datetime
+
+
 def meter_of(meter_id: str, name: str, spec: MeterSpec) -> Meter:
     """Take a meter's spec apart."""
     return Meter(

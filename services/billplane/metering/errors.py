@@ -52,11 +52,18 @@ class MeterNotFound(BillplaneError):
     reason = "METER_NOT_FOUND"
 
 
-class AggregationUnsupported(BillplaneError):
-    """A window or aggregation that cannot be answered."""
+class UsageEventNotFound(BillplaneError):
+    """No such event is stored."""
 
-    kind = Kind.INVALID_ARGUMENT
-    reason = "AGGREGATION_UNSUPPORTED"
+    kind = Kind.NOT_FOUND
+    reason = "USAGE_EVENT_NOT_FOUND"
+
+
+class UsageEventVoided(BillplaneError):
+    """The event was voided, so that there is nothing to adjust."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "USAGE_EVENT_VOIDED"
 
 
 class PlanNotFound(BillplaneError):

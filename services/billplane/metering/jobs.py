@@ -4,13 +4,17 @@ from datetime import timedelta
 
 from prometheus_client import Gauge
 
+from billplane.chassis import logging
 from billplane.chassis.auth import service_principal
 from billplane.chassis.call import Call
+from billplane.chassis.errors import BillplaneError, Kind, StoreUnavailable
 from billplane.chassis.jobs import Jobs, Worker
-from billplane.metering.service import usage
+from billplane.metering.service import thresholds, usage
 
+_log = logging.get("metering")
 jobs = Jobs()
 SUBJECTS_AT_ONCE = 500
+CHECKS_AT_ONCE = 200
 LOOK_AGAIN = timedelta(minutes=5)
 
 UNATTRIBUTED = Gauge(
@@ -23,6 +27,29 @@ UNATTRIBUTED = Gauge(
 async def flush_usage(worker: Worker) -> None:
     """Move acknowledged events into Postgres when they are due."""
     await worker.runtime.state.flusher.flush_when_due()
+
+
+@jobs.every(0.5)
+async def check_thresholds(worker: Worker) -> None:
+    """Compare usage that came with its meters' thresholds; a peer that is away ends the turn."""
+    runtime = worker.runtime
+    for row in await worker.find("due_threshold_checks", row_limit=CHECKS_AT_ONCE):
+        principal = service_principal(runtime.name, row.tenant_id, row.livemode)
+        try:
+            async with Call(runtime, principal) as call:
+                await thresholds.check_thresholds(call, row.subject, row.event_type)
+            continue
+        except StoreUnavailable:
+            raise
+        except BillplaneError as error:
+            _log.warning("threshold_check_waits", subject=row.subject, reason=error.reason)
+            if error.kind in (Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED):
+                return
+        except Exception:
+            # One name that cannot be looked at does not keep the others waiting.
+            _log.exception("threshold_check_failed", subject=row.subject)
+        async with Call(runtime, principal) as call:
+            await thresholds.put_off(call, row.subject, row.event_type)
 
 
 @jobs.every(60)

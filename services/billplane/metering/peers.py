@@ -12,10 +12,14 @@ from billplane.protos.subscription.v1 import subscription_pb2, subscription_pb2_
 from billplane.resources import BillingPlanSpec
 
 
-async def current_period(call: Call, customer_id: str) -> subscription_pb2.GetCurrentPeriodResponse:
-    """Return the customer's plan and period; an unknown customer has neither."""
+async def current_period(
+    call: Call, customer_id: str, at: datetime | None = None
+) -> subscription_pb2.GetCurrentPeriodResponse:
+    """Return the customer's plan and period, now or at an instant; unknown ones have neither."""
     stub = subscription_pb2_grpc.SubscriptionServiceStub(call.runtime.channels.get("subscription"))
-    request = subscription_pb2.GetCurrentPeriodRequest(customer_id=customer_id)
+    request = subscription_pb2.GetCurrentPeriodRequest(
+        customer_id=customer_id, at=None if at is None else to_timestamp(at)
+    )
     return await call.ask(stub.GetCurrentPeriod, request)
 
 

@@ -1,17 +1,18 @@
 """REST of metering beside the hot doors."""
 
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from fastapi import Query as Parameter
-from fastapi import Response
+from fastapi import Request, Response
 
 from billplane.chassis.applied import hash_of
 from billplane.chassis.errors import FieldError, Invalid
 from billplane.chassis.fields import Instant
 from billplane.chassis.rest import PageQuery, Reader, Steps, Writer, listing, router
 from billplane.metering import schemas
-from billplane.metering.models import MeterRow
-from billplane.metering.service import meters, usage
+from billplane.metering.models import MeterRow, UsageAdjustmentRow
+from billplane.metering.service import adjustments, meters, reading, usage
 from billplane.metering.service.estimate import Estimates
 
 rest = router(tags=["metering"])
@@ -58,7 +59,7 @@ async def query_usage(
     customer_id: Text,
     starts_at: Instant,
     ends_at: Instant,
-    window: Literal["period", "hour", "quarter_hour", "day"] = "period",
+    window: Literal["period", "day", "hour", "quarter_hour", "event"] = "period",
     time_zone: Text = "Etc/UTC",
     group_by: Annotated[list[str] | None, Parameter(max_length=10)] = None,
     filter: Annotated[  # noqa: A002 - the name of the parameter
@@ -92,6 +93,8 @@ async def query_usage(
             seconds=row.seconds,
             quantity=f"{row.quantity.normalize():f}",
             event_count=row.event_count,
+            source=row.source or None,
+            id=row.id or None,
         )
         for row in rows
     ]
@@ -101,13 +104,54 @@ async def query_usage(
 
 
 @rest.get("/v1/usage/unattributed")
-async def list_unattributed(call: Steps) -> schemas.UnattributedList:
-    """List subjects of the newest usage that are no customer's id or external_id."""
+async def list_unattributed(call: Steps, page: PageQuery) -> schemas.UnattributedList:
+    """List subjects of usage that are no customer's id or external_id."""
     await call.runtime.state.flusher.flush()
-    found = await usage.list_unattributed(call)
-    return schemas.UnattributedList(
-        data=[schemas.Unattributed.model_validate(item) for item in found]
+    found, cursor = await usage.list_unattributed(call, page)
+    data = [schemas.Unattributed.model_validate(item) for item in found]
+    return schemas.UnattributedList(**listing(data, cursor))
+
+
+@rest.post("/v1/usage_events:void")
+async def void_usage_event(body: schemas.VoidBody, call: Steps) -> schemas.Adjustment:
+    """Have a stored event count no more; what was billed is put right on the next invoice."""
+    row = await adjustments.void_event(
+        call, source=body.source, event_id=body.id, reason=body.reason
     )
+    return _adjustment(row)
+
+
+@rest.post("/v1/usage_events:correct")
+async def correct_usage_event(
+    body: schemas.CorrectionBody, request: Request, call: Steps
+) -> schemas.Adjustment:
+    """Have a stored event count for something else; what was billed is put right later."""
+    # Numbers are read once more, with every digit.
+    exact = reading.decode(await request.body())
+    row = await adjustments.correct_event(
+        call,
+        source=body.source,
+        event_id=body.id,
+        quantity=exact.get("quantity"),
+        data=exact.get("data"),
+        reason=body.reason,
+    )
+    return _adjustment(row)
+
+
+@rest.get("/v1/usage_events/adjustments")
+async def list_adjustments(
+    tx: Reader,
+    page: PageQuery,
+    source: Text | None = None,
+    id: Text | None = None,  # noqa: A002 - the name of the parameter
+    customer_id: Text | None = None,
+) -> schemas.AdjustmentList:
+    """List voids and corrections; `customer_id` is the subject as the event named it."""
+    rows, cursor = await adjustments.list_adjustments(
+        tx, page, source=source, event_id=id, customer_id=customer_id
+    )
+    return schemas.AdjustmentList(**listing([_adjustment(row) for row in rows], cursor))
 
 
 @rest.get("/v1/usage_events/conflicts")
@@ -165,6 +209,29 @@ def _filter(pairs: list[str]) -> list[tuple[str, list[str]]]:
             raise Invalid([FieldError("filter", "FIELD_INVALID", detail)])
         wanted.setdefault(name, []).append(value)
     return list(wanted.items())
+
+
+def _adjustment(row: UsageAdjustmentRow) -> schemas.Adjustment:
+    return schemas.Adjustment(
+        id=row.id,
+        kind="void" if row.kind == "void" else "correction",
+        source=row.source,
+        event_id=row.event_id,
+        type=row.event_type,
+        subject=row.subject,
+        time=row.event_at,
+        data_before=row.data_before,
+        quantity_before=_quantity(row.quantity_before),
+        data=row.data,
+        quantity=_quantity(row.quantity),
+        reason=row.reason,
+        actor=row.actor,
+        created_at=row.created_at,
+    )
+
+
+def _quantity(value: Decimal | None) -> str | None:
+    return None if value is None else f"{value.normalize():f}"
 
 
 def _meter(row: MeterRow) -> schemas.Meter:

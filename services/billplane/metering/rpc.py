@@ -1,7 +1,7 @@
 """gRPC of metering."""
 
 import json
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 
 from billplane.chassis.applied import application_of, hash_of
@@ -10,8 +10,9 @@ from billplane.chassis.errors import FieldError, Invalid, MalformedBody
 from billplane.chassis.rest import Page
 from billplane.chassis.rpc import Call, Rpc, from_timestamp, to_timestamp
 from billplane.metering.cache import ACCEPTED
-from billplane.metering.models import MeterRow
-from billplane.metering.service import meters, reading, usage
+from billplane.metering.domain import ReadPeriod
+from billplane.metering.models import MeterRow, UsageAdjustmentRow
+from billplane.metering.service import adjustments, meters, reading, usage
 from billplane.metering.service.intake import Intake
 from billplane.protos.metering.v1 import metering_pb2 as pb
 
@@ -138,6 +139,8 @@ async def QueryUsage(call: Call, request: pb.QueryUsageRequest) -> pb.QueryUsage
                 quantity=f"{row.quantity:f}",
                 event_count=row.event_count,
                 properties=row.properties,
+                source=row.source,
+                id=row.id,
             )
             for row in rows
         ],
@@ -151,6 +154,73 @@ async def FlushUsage(call: Call, _request: pb.FlushUsageRequest) -> pb.FlushUsag
     """Store everything that was acknowledged before this call."""
     call.principal.require("usage:read")
     return pb.FlushUsageResponse(events=await call.runtime.state.flusher.flush())
+
+
+@rpc.steps
+async def VoidUsageEvent(
+    call: Call, request: pb.VoidUsageEventRequest
+) -> pb.VoidUsageEventResponse:
+    """Have a stored event count no more."""
+    row = await adjustments.void_event(
+        call, source=request.source, event_id=request.id, reason=request.reason
+    )
+    return pb.VoidUsageEventResponse(adjustment=_adjustment(row))
+
+
+@rpc.steps
+async def CorrectUsageEvent(
+    call: Call, request: pb.CorrectUsageEventRequest
+) -> pb.CorrectUsageEventResponse:
+    """Have a stored event count for another quantity, or for what other data says."""
+    given = request.data_json
+    row = await adjustments.correct_event(
+        call,
+        source=request.source,
+        event_id=request.id,
+        quantity=request.quantity or None,
+        data=_json(given, "data_json", exact=True) if given else None,
+        reason=request.reason,
+    )
+    return pb.CorrectUsageEventResponse(adjustment=_adjustment(row))
+
+
+@rpc.read
+async def ListUsageAdjustments(
+    tx: ReadTransaction, request: pb.ListUsageAdjustmentsRequest
+) -> pb.ListUsageAdjustmentsResponse:
+    """List voids and corrections."""
+    rows, cursor = await adjustments.list_adjustments(
+        tx,
+        Page.of(request.page_size, request.page_token),
+        source=request.source or None,
+        event_id=request.id or None,
+        customer_id=request.customer_id or None,
+    )
+    return pb.ListUsageAdjustmentsResponse(
+        adjustments=[_adjustment(row) for row in rows], next_page_token=cursor or ""
+    )
+
+
+@rpc.read
+async def ListChangedPeriods(
+    tx: ReadTransaction, request: pb.ListChangedPeriodsRequest
+) -> pb.ListChangedPeriodsResponse:
+    """Tell which periods' usage has changed since it was read."""
+    periods = [
+        ReadPeriod(*(_instant(period, name) for name in ("starts_at", "ends_at", "read_at")))
+        for period in request.periods
+    ]
+    subjects = [request.customer_id, *request.customer_aliases]
+    return pb.ListChangedPeriodsResponse(
+        changed=await adjustments.changed_periods(tx, subjects, periods)
+    )
+
+
+def _instant(period: pb.ReadPeriod, name: str) -> datetime:
+    instant: datetime | None = from_timestamp(period, name)
+    if instant is None:
+        raise Invalid([FieldError(f"periods.{name}", "FIELD_REQUIRED", f"{name} is required")])
+    return instant
 
 
 async def _record(call: Call, given: list[pb.UsageEvent]) -> list[pb.RecordUsageResponse]:
@@ -188,6 +258,25 @@ def _json(text: str, field: str, *, exact: bool = False) -> Any:
         return reading.decode_json(text.encode()) if exact else json.loads(text)
     except (ValueError, RecursionError, ArithmeticError):
         raise MalformedBody(f"{field} is not JSON", field=field) from None
+
+
+def _adjustment(row: UsageAdjustmentRow) -> pb.UsageAdjustment:
+    return pb.UsageAdjustment(
+        id=row.id,
+        kind=row.kind,
+        source=row.source,
+        event_id=row.event_id,
+        type=row.event_type,
+        subject=row.subject,
+        time=to_timestamp(row.event_at),
+        data_before_json=json.dumps(row.data_before),
+        quantity_before="" if row.quantity_before is None else f"{row.quantity_before:f}",
+        data_json="" if row.data is None else json.dumps(row.data),
+        quantity="" if row.quantity is None else f"{row.quantity:f}",
+        reason=row.reason,
+        actor=row.actor,
+        created_at=to_timestamp(row.created_at),
+    )
 
 
 def _meter(row: MeterRow) -> pb.Meter:

@@ -1,10 +1,10 @@
 """REST bodies of metering."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from billplane.chassis.applied.bodies import SpecBody, SpecPatch
-from billplane.chassis.rest import Resource
+from billplane.chassis.rest import Body, Resource
 
 
 class MeterBody(SpecBody):
@@ -35,13 +35,18 @@ class MeterList(Resource):
 
 
 class Usage(Resource):
-    """One quantity; `seconds` is the length of its window."""
+    """One quantity; `seconds` is the length of its window.
+
+    A single event (window `event`) has its source and id, and no length.
+    """
 
     dimensions: dict[str, str]
     starts_at: datetime
     seconds: int
     quantity: str
     event_count: int
+    source: str | None = None
+    id: str | None = None
 
 
 class UsageList(Resource):
@@ -73,6 +78,57 @@ class ConflictList(Resource):
     next_cursor: str | None
 
 
+class VoidBody(Body):
+    """Names the event that was sent in error."""
+
+    source: str
+    id: str
+    reason: str = ""
+
+
+class CorrectionBody(Body):
+    """Names an event and says what counts instead: a quantity, data, or both.
+
+    `quantity` is a number or a decimal string and stands for every meter that counts the event.
+    """
+
+    source: str
+    id: str
+    quantity: int | float | str | None = None
+    data: dict[str, Any] | None = None
+    reason: str = ""
+
+
+class Adjustment(Resource):
+    """A void or a correction of a stored event.
+
+    `data_before` and `quantity_before` are what the event said until then, `data` and `quantity`
+    what a correction put in their place; a quantity is there where one came beside the data.
+    """
+
+    id: str
+    kind: Literal["void", "correction"]
+    source: str
+    event_id: str
+    type: str
+    subject: str
+    time: datetime
+    data_before: dict[str, Any]
+    quantity_before: str | None
+    data: dict[str, Any] | None
+    quantity: str | None
+    reason: str
+    actor: str
+    created_at: datetime
+
+
+class AdjustmentList(Resource):
+    """A page of adjustments."""
+
+    data: list[Adjustment]
+    next_cursor: str | None
+
+
 class Unattributed(Resource):
     """A subject of usage that is no customer's name."""
 
@@ -83,10 +139,10 @@ class Unattributed(Resource):
 
 
 class UnattributedList(Resource):
-    """Subjects without a customer, of the newest events."""
+    """A page of subjects without a customer, by when they were first seen."""
 
     data: list[Unattributed]
-    next_cursor: str | None = None
+    next_cursor: str | None
 
 
 class Period(Resource):

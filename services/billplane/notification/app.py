@@ -41,6 +41,7 @@ app = ServiceApp(
         Route("/v1/notification_templates"),
         Route("/v1/notification_settings"),
     ],
+    depends_on=["invoice"],
     messages=[NOTIFY],
     consumers=consumers,
     jobs=jobs,

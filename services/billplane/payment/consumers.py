@@ -4,7 +4,7 @@ from datetime import UTC
 
 from billplane.chassis.database import Transaction
 from billplane.chassis.events import Consumers, Event, fact, task
-from billplane.payment.service import collecting, processor_events
+from billplane.payment.service import collecting, processor_events, requests
 from billplane.protos.invoice.v1 import events_pb2 as invoice_events
 from billplane.protos.payment.v1.events_pb2 import ApplyProcessorEvent
 from billplane.protos.subscription.v1.events_pb2 import TestClockAdvanced
@@ -36,6 +36,12 @@ async def end_with_payment(tx: Transaction, event: Event[invoice_events.InvoiceP
 async def end_with_void(tx: Transaction, event: Event[invoice_events.InvoiceVoided]) -> None:
     """Stop collecting what was voided."""
     await collecting.end_collection(tx, event.payload.invoice_id)
+
+
+@consumers.on(fact(invoice_events.CreditNoteIssued, "invoice"))
+async def collect_less(tx: Transaction, event: Event[invoice_events.CreditNoteIssued]) -> None:
+    """Collect less of what was credited."""
+    await requests.lower(tx, event.payload.invoice_id, event.payload.applied_minor)
 
 
 @consumers.on(fact(invoice_events.InvoiceUncollectible, "invoice"))

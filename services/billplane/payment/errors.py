@@ -170,3 +170,10 @@ class ProcessorUnavailable(BillplaneError):
 
     kind = Kind.UNAVAILABLE
     reason = "PROCESSOR_UNAVAILABLE"
+
+
+class CollectionNotBegun(BillplaneError):
+    """The invoice is not known here yet, or is not final."""
+
+    kind = Kind.ABORTED
+    reason = "COLLECTION_NOT_BEGUN"

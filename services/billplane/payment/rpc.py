@@ -5,7 +5,15 @@ from billplane.chassis.database import ReadTransaction
 from billplane.chassis.errors import FieldError, Invalid
 from billplane.chassis.rpc import Rpc, to_timestamp
 from billplane.payment.models import PaymentIntentRow
-from billplane.payment.service import captures, intents, processor_events, refunds
+from billplane.payment.service import (
+    captures,
+    collections,
+    intents,
+    processor_events,
+    refunds,
+    requests,
+)
+from billplane.payment.service.facts import CREDIT_NOTE_TAG
 from billplane.payment.service.intents import Confirmation, NewIntent
 from billplane.payment.service.methods import NewMethod
 from billplane.payment.service.outcomes import Done
@@ -72,12 +80,19 @@ async def RefundPayment(call: Call, request: pb.RefundPaymentRequest) -> pb.Refu
     """Give money back."""
     if not 0 <= request.amount_minor <= AMOUNT_MAX:
         raise _invalid("amount_minor", f"must be 0 to {AMOUNT_MAX}")
+    intent_id, tags = request.payment_intent_id, dict(request.metadata)
+    if request.invoice_id:
+        async with call.reading() as tx:
+            intent_id = (await requests.collection_of(tx, request.invoice_id)).row.payment_intent_id
+    if request.credit_note_id:
+        call.principal.require_internal()
+        tags[CREDIT_NOTE_TAG] = request.credit_note_id
     done = await refunds.create_refund(
         call,
-        intent_id=request.payment_intent_id,
+        intent_id=intent_id,
         amount_minor=request.amount_minor or None,
         reason=request.reason[:100],
-        metadata=dict(request.metadata),
+        metadata=tags,
     )
     refund = done.refund
     if refund is None:
@@ -87,6 +102,38 @@ async def RefundPayment(call: Call, request: pb.RefundPaymentRequest) -> pb.Refu
         state=refund.status,
         amount_minor=refund.amount_minor,
         currency_code=refund.currency_code,
+    )
+
+
+@rpc.steps
+async def CollectInvoice(
+    call: Call, request: pb.CollectInvoiceRequest
+) -> pb.CollectInvoiceResponse:
+    """Collect an issued invoice now."""
+    done = await requests.collect_now(call, request.invoice_id)
+    intent = _intent(done.intent) if done.intent is not None else pb.PaymentIntent()
+    return pb.CollectInvoiceResponse(
+        state=done.state,
+        payment_intent_id=intent.id,
+        left_minor=collections.left(done.row),
+        failure_code=intent.failure_code,
+        decline_code=intent.decline_code,
+        next_action_url=intent.next_action_url,
+    )
+
+
+@rpc.read
+async def GetCollection(
+    tx: ReadTransaction, request: pb.GetCollectionRequest
+) -> pb.GetCollectionResponse:
+    """Return what was collected of an invoice, and what of it can go back."""
+    found = await requests.collection_of(tx, request.invoice_id)
+    return pb.GetCollectionResponse(
+        state=found.row.state,
+        payment_intent_id=found.row.payment_intent_id,
+        collected_minor=found.row.collected_minor,
+        credit_minor=found.row.credit_minor,
+        refundable_minor=found.refundable_minor,
     )
 
 

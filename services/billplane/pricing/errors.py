@@ -113,3 +113,49 @@ class UsageOutOfRange(BillplaneError):
 
     kind = Kind.INVALID_ARGUMENT
     reason = "USAGE_OUT_OF_RANGE"
+
+
+class PriceAnswerInvalid(BillplaneError):
+    """An external price source answered something that is no price."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "PRICE_ANSWER_INVALID"
+
+
+class PriceUnavailable(BillplaneError):
+    """An external price source fails, and no earlier answer may serve in its place.
+
+    Not UNAVAILABLE, since pricing itself answers: callers that try again at once would only ask a
+    failing source again.
+    """
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "PRICE_UNAVAILABLE"
+
+
+class TooManyPrices(BillplaneError):
+    """The usage falls into more groups than an external source is asked about at once."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "TOO_MANY_PRICES"
+
+
+class PriceNotFound(BillplaneError):
+    """No such price."""
+
+    kind = Kind.NOT_FOUND
+    reason = "PRICE_NOT_FOUND"
+
+
+class PriceSecretNotFound(BillplaneError):
+    """No such secret."""
+
+    kind = Kind.NOT_FOUND
+    reason = "PRICE_SECRET_NOT_FOUND"
+
+
+class CustomerNotFound(BillplaneError):
+    """No such customer."""
+
+    kind = Kind.NOT_FOUND
+    reason = "CUSTOMER_NOT_FOUND"

@@ -35,6 +35,29 @@ async def versions_have_no_gaps(session: AsyncSession) -> list[Violation]:
     ]
 
 
+async def versions_have_their_prices(session: AsyncSession) -> list[Violation]:
+    """Check that each version has one price per charge."""
+    rows = await session.execute(
+        text(
+            "SELECT v.tenant_id, v.plan_id, v.version, jsonb_array_length(v.spec -> 'charges') AS"
+            " charges, count(p.id) AS prices"
+            " FROM pricing.plan_versions v LEFT JOIN pricing.prices p"
+            " ON p.tenant_id = v.tenant_id AND p.plan_id = v.plan_id AND p.version = v.version"
+            " GROUP BY v.tenant_id, v.id, v.plan_id, v.version, v.spec"
+            " HAVING count(p.id) <> jsonb_array_length(v.spec -> 'charges') LIMIT 100"
+        )
+    )
+    return [
+        Violation(
+            "versions_have_their_prices",
+            row.tenant_id,
+            row.plan_id,
+            f"version {row.version} has {row.charges} charges and {row.prices} prices",
+        )
+        for row in rows
+    ]
+
+
 async def plans_ask_for_what_they_run(session: AsyncSession) -> list[Violation]:
     """Check that the newest version of each plan has the spec that was asked for last."""
     rows = await session.execute(

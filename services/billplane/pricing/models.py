@@ -33,3 +33,53 @@ class PlanVersionRow(Base):
     version: Mapped[int]
     spec: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
+
+
+class PriceRow(Base):
+    """One charge of one version of a plan."""
+
+    __tablename__ = "prices"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    plan_id: Mapped[str]
+    plan_name: Mapped[str]
+    version: Mapped[int]
+    charge: Mapped[str]
+    meter: Mapped[str]
+    model: Mapped[str]
+    currency_code: Mapped[str]
+    spec: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+
+class ExternalPriceRow(Base):
+    """What an external source was asked and answered."""
+
+    __tablename__ = "external_prices"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    livemode: Mapped[bool]
+    plan_id: Mapped[str]
+    charge: Mapped[str]
+    customer_id: Mapped[str]
+    standing_hash: Mapped[str]
+    asked: Mapped[dict[str, Any]]
+    answered: Mapped[dict[str, Any]]
+    amount: Mapped[str | None]
+    unit_amount: Mapped[str | None]
+    currency_code: Mapped[str]
+    fetched_at: Mapped[datetime]
+
+
+class PriceSecretRow(Base):
+    """A bearer token for an external source, sealed."""
+
+    __tablename__ = "price_secrets"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    sealed: Mapped[bytes]
+    updated_at: Mapped[datetime]

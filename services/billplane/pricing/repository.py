@@ -1,13 +1,20 @@
 """Every SQL statement of pricing."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
-from sqlalchemy import Row, select, text
-from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy import Row, delete, select, text
+from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.rest import Page, fetch_page
-from billplane.pricing.models import PlanRow, PlanVersionRow
+from billplane.pricing.models import (
+    ExternalPriceRow,
+    PlanRow,
+    PlanVersionRow,
+    PriceRow,
+    PriceSecretRow,
+)
 
 
 async def lock(tx: Transaction, plan_id: str) -> None:
@@ -78,3 +85,80 @@ async def page_of_versions(
     """Return a page of one plan's versions."""
     query = select(PlanVersionRow).where(PlanVersionRow.plan_id == plan_id)
     return await fetch_page(tx, query, PlanVersionRow.id, page)
+
+
+async def price(tx: ReadTransaction, price_id: str) -> PriceRow | None:
+    """Return one price."""
+    return await tx.session.get(PriceRow, (tx.tenant_id, price_id))
+
+
+async def page_of_prices(
+    tx: ReadTransaction, page: Page, *, plan_id: str | None, version: int | None, meter: str | None
+) -> tuple[Sequence[PriceRow], str | None]:
+    """Return a page of the prices of plans in use: of their newest versions, or of one version."""
+    query = (
+        select(PriceRow)
+        .join(PlanRow, (PlanRow.tenant_id == PriceRow.tenant_id) & (PlanRow.id == PriceRow.plan_id))
+        .where(PriceRow.version == (PlanRow.version if version is None else version))
+    )
+    if plan_id is None:
+        query = query.where(PlanRow.removed_at.is_(None))
+    else:
+        query = query.where(PriceRow.plan_id == plan_id)
+    if meter:
+        query = query.where(PriceRow.meter == meter)
+    return await fetch_page(tx, query, PriceRow.id, page)
+
+
+async def last_good_price(
+    tx: ReadTransaction, standing_hash: str, since: datetime
+) -> ExternalPriceRow | None:
+    """Return the newest answer to a question that is not older than an instant."""
+    query = (
+        select(ExternalPriceRow)
+        .where(
+            ExternalPriceRow.livemode == tx.livemode,
+            ExternalPriceRow.standing_hash == standing_hash,
+            ExternalPriceRow.fetched_at >= since,
+        )
+        .order_by(ExternalPriceRow.fetched_at.desc(), ExternalPriceRow.id.desc())
+        .limit(1)
+    )
+    return (await tx.session.scalars(query)).one_or_none()
+
+
+async def page_of_external_prices(
+    tx: ReadTransaction, page: Page, *, plan_id: str | None, charge: str | None
+) -> tuple[Sequence[ExternalPriceRow], str | None]:
+    """Return a page of what external sources answered."""
+    query = select(ExternalPriceRow).where(ExternalPriceRow.livemode == tx.livemode)
+    if plan_id:
+        query = query.where(ExternalPriceRow.plan_id == plan_id)
+    if charge:
+        query = query.where(ExternalPriceRow.charge == charge)
+    return await fetch_page(tx, query, ExternalPriceRow.id, page)
+
+
+async def price_secret(tx: ReadTransaction, name: str, key: str) -> PriceSecretRow | None:
+    """Return one sealed secret."""
+    return await tx.session.get(PriceSecretRow, (tx.tenant_id, name, key))
+
+
+async def put_price_secret(tx: Transaction, name: str, key: str, sealed: bytes) -> None:
+    """Store a secret in place of the one before."""
+    values = {"sealed": sealed, "updated_at": tx.now}
+    statement = insert(PriceSecretRow).values(tenant_id=tx.tenant_id, name=name, key=key, **values)
+    await tx.session.execute(
+        statement.on_conflict_do_update(index_elements=["tenant_id", "name", "key"], set_=values)
+    )
+
+
+async def drop_price_secret(tx: Transaction, name: str, key: str) -> bool:
+    """Remove a secret; False when there was none."""
+    gone = await tx.session.execute(
+        delete(PriceSecretRow)
+        .where(PriceSecretRow.name == name, PriceSecretRow.key == key)
+        .returning(PriceSecretRow.name)
+        .execution_options(synchronize_session=False)
+    )
+    return gone.one_or_none() is not None

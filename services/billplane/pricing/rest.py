@@ -8,7 +8,9 @@ from fastapi import Query, Response
 from billplane.chassis.rest import PageQuery, Reader, Steps, Writer, listing, router
 from billplane.pricing import schemas
 from billplane.pricing.domain import Item, RatedLine, shown
-from billplane.pricing.service import plans, quotes
+from billplane.pricing.models import PriceRow
+from billplane.pricing.service import plans, prices, quotes
+from billplane.pricing.service.external import PriceSources
 
 rest = router(tags=["pricing"])
 
@@ -74,6 +76,7 @@ async def create_quote(body: schemas.QuoteBody, call: Steps) -> schemas.Quote:
         items=[Item(item.meter, item.quantity, item.dimensions) for item in body.items],
         at=at,
         currency_code=body.currency_code or "",
+        customer=body.customer_id,
     )
     plan = quote.plan
     return schemas.Quote(
@@ -84,14 +87,105 @@ async def create_quote(body: schemas.QuoteBody, call: Steps) -> schemas.Quote:
         lines=[_line(line) for line in quote.lines],
         total_minor=quote.total_minor,
         exact_amount=shown(quote.exact_amount),
-        rate=None
-        if quote.rate is None
-        else schemas.QuoteRate(
-            rate=f"{quote.rate.rate:f}",
-            rate_id=quote.rate.rate_id,
-            as_of=quote.rate.as_of,
-            stale=quote.rate.stale,
-        ),
+        rate=_rate(quote),
+    )
+
+
+@rest.post("/v1/prices:calculate")
+async def calculate_price(body: schemas.PriceQuestion, call: Steps) -> schemas.PriceAnswer:
+    """Price some quantity of one meter, without the plan's fees and bounds."""
+    item = Item(body.meter, body.quantity, body.dimensions)
+    quote = await quotes.calculate_price(
+        call,
+        plan=body.plan,
+        version=body.version,
+        item=item if body.meter or (body.price and body.quantity) else None,
+        at=body.at,
+        currency_code=body.currency_code or "",
+        customer=body.customer_id,
+        price=body.price,
+    )
+    plan = quote.plan
+    return schemas.PriceAnswer(
+        plan=schemas.QuotePlan(id=plan.row.id, name=plan.row.name, version=plan.version.version),
+        currency_code=quote.currency,
+        lines=[_line(line) for line in quote.lines],
+        total_minor=quote.total_minor,
+        exact_amount=shown(quote.exact_amount),
+        price_version=plan.version.version,
+        rate=_rate(quote),
+    )
+
+
+@rest.get("/v1/prices")
+async def list_prices(
+    tx: Reader,
+    page: PageQuery,
+    plan: str | None = None,
+    version: Version = 0,
+    meter: str | None = None,
+) -> schemas.PriceList:
+    """List prices: of the plans in use at their newest versions, or of one plan's version."""
+    plan_id = (await plans.get_plan(tx, plan, version)).row.id if plan else None
+    rows, cursor = await prices.list_prices(
+        tx, page, plan_id=plan_id, version=version or None, meter=meter
+    )
+    return schemas.PriceList(**listing([_price(row) for row in rows], cursor))
+
+
+@rest.get("/v1/prices/{price_id}")
+async def get_price(price_id: str, tx: Reader) -> schemas.Price:
+    """Return one price, of whatever version."""
+    return _price(await prices.get_price(tx, price_id))
+
+
+@rest.get("/v1/external_prices")
+async def list_external_prices(
+    tx: Reader, page: PageQuery, plan: str | None = None, charge: str | None = None
+) -> schemas.ExternalPriceList:
+    """List what external sources were asked and answered."""
+    plan_id = (await plans.get_plan(tx, plan)).row.id if plan else None
+    rows, cursor = await prices.list_external_prices(tx, page, plan_id=plan_id, charge=charge)
+    data = [schemas.ExternalPrice.model_validate(row) for row in rows]
+    return schemas.ExternalPriceList(**listing(data, cursor))
+
+
+@rest.put("/v1/price_secrets", status_code=204)
+async def put_secret(body: schemas.SecretBody, tx: Writer) -> None:
+    """Keep a bearer token for external price sources; nobody reads it back."""
+    sources: PriceSources = tx.runtime.state.sources
+    await prices.put_secret(tx, sources, body.name, body.key, body.value)
+
+
+@rest.delete("/v1/price_secrets/{name}/{key}", status_code=204)
+async def drop_secret(name: str, key: str, tx: Writer) -> None:
+    """Forget a bearer token."""
+    await prices.drop_secret(tx, name, key)
+
+
+def _rate(quote: quotes.Quote) -> schemas.QuoteRate | None:
+    if quote.rate is None:
+        return None
+    return schemas.QuoteRate(
+        rate=f"{quote.rate.rate:f}",
+        rate_id=quote.rate.rate_id,
+        as_of=quote.rate.as_of,
+        stale=quote.rate.stale,
+    )
+
+
+def _price(row: PriceRow) -> schemas.Price:
+    return schemas.Price(
+        id=row.id,
+        plan_id=row.plan_id,
+        plan_name=row.plan_name,
+        version=row.version,
+        charge=row.charge,
+        meter=row.meter or None,
+        model=row.model,
+        currency_code=row.currency_code,
+        spec=row.spec,
+        created_at=row.created_at,
     )
 
 

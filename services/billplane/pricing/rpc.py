@@ -132,7 +132,10 @@ async def RatePeriod(call: Call, request: pb.RatePeriodRequest) -> pb.RatePeriod
             rate=request.rate,
             rate_id=request.rate_id,
             row_count=sum(len(usage.rows) for usage in request.usage),
+            spec_json=request.spec_json,
             read_usage=lambda: _usage(request.usage),
+            customer=request.customer_id,
+            at=_instant(request, "at"),
         ),
     )
     return pb.RatePeriodResponse(
@@ -152,9 +155,11 @@ async def CalculatePrice(
         call,
         plan=request.plan_id,
         version=request.version,
-        item=item if request.meter else None,
+        item=item if request.meter or (request.price_id and request.quantity) else None,
         at=from_timestamp(request, "at"),
         currency_code=request.currency_code,
+        customer=request.customer_id,
+        price=request.price_id,
     )
     return pb.CalculatePriceResponse(
         lines=map(_line, quote.lines),

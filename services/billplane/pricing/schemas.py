@@ -6,8 +6,9 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints
 
 from billplane.chassis.applied.bodies import Name, SpecBody, SpecPatch
-from billplane.chassis.fields import Integer
+from billplane.chassis.fields import Instant, Integer
 from billplane.chassis.rest import Body, Resource
+from billplane.resources.common import OBJECT_KEY_PATTERN, OBJECT_NAME_PATTERN
 
 Text = Annotated[str, StringConstraints(max_length=255)]
 Currency = Annotated[str, StringConstraints(pattern="^[A-Z]{3}$")]
@@ -55,6 +56,7 @@ class QuoteBody(Body):
     plan: Text = Field(default="", description="id or name; empty = the default plan")
     version: Annotated[Integer, Field(ge=0, le=2**31 - 1)] = 0
     currency_code: Currency | None = None
+    customer_id: Text = Field(default="", description="whose plan and currency count")
     at: datetime | None = None
     items: Annotated[list[QuoteItem], Field(default_factory=list, max_length=1000)]
 
@@ -108,3 +110,81 @@ class Quote(Resource):
     total_minor: int
     exact_amount: str
     rate: QuoteRate | None
+
+
+class Price(Resource):
+    """One charge of one version of a plan; `model` is `recurring` for a fee."""
+
+    id: str
+    plan_id: str
+    plan_name: str
+    version: int
+    charge: str
+    meter: str | None
+    model: str
+    currency_code: str
+    spec: dict[str, Any]
+    created_at: datetime
+
+
+class PriceList(Resource):
+    """A page of prices."""
+
+    data: list[Price]
+    next_cursor: str | None
+
+
+class PriceQuestion(Body):
+    """Some quantity of one meter on a plan, or of one price."""
+
+    price: Text = Field(default="", description="id of a price, instead of plan and meter")
+    plan: Text = Field(default="", description="id or name; empty = the customer's, the default")
+    version: Annotated[Integer, Field(ge=0, le=2**31 - 1)] = 0
+    meter: Text = Field(default="", description="empty = fees only")
+    quantity: Annotated[str, StringConstraints(max_length=40)] = ""
+    dimensions: Annotated[dict[Text, Text], Field(default_factory=dict, max_length=50)]
+    at: Instant | None = None
+    customer_id: Text = ""
+    currency_code: Currency | None = None
+
+
+class PriceAnswer(Resource):
+    """What it costs, before discounts and tax; nothing is stored."""
+
+    plan: QuotePlan
+    currency_code: str
+    lines: list[QuoteLine]
+    total_minor: int
+    exact_amount: str
+    price_version: int
+    rate: QuoteRate | None
+
+
+class SecretBody(Body):
+    """A bearer token that plans name by secretRef."""
+
+    name: Annotated[str, StringConstraints(pattern=OBJECT_NAME_PATTERN, max_length=253)]
+    key: Annotated[str, StringConstraints(pattern=OBJECT_KEY_PATTERN, max_length=253)]
+    value: Annotated[str, StringConstraints(pattern="^[!-~]{1,4096}$")]
+
+
+class ExternalPrice(Resource):
+    """What an external source was asked and answered."""
+
+    id: str
+    plan_id: str
+    charge: str
+    customer_id: str
+    asked: dict[str, Any]
+    answered: dict[str, Any]
+    amount: str | None
+    unit_amount: str | None
+    currency_code: str
+    fetched_at: datetime
+
+
+class ExternalPriceList(Resource):
+    """A page of answers."""
+
+    data: list[ExternalPrice]
+    next_cursor: str | None

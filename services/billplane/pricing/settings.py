@@ -8,3 +8,5 @@ class PricingSettings(Settings):
 
     rating_threads: int = 2
     """How many periods of many usage rows are rated at once; others wait."""
+    price_timeout_seconds: float = 60
+    """How long an external price source may take at most, whatever its model says, in seconds."""

@@ -289,6 +289,8 @@ class DemandPeriod(ResourceModel):
 class Demand(ResourceModel):
     """A price for the highest average over a window within the billing period, by period.
 
+    Windows are those of the wall clock in `time_zone`: an hour's begins on the local hour.
+
     Shape: grids as in TimeOfUse.
     """
 
@@ -297,10 +299,12 @@ class Demand(ResourceModel):
     periods: Annotated[tuple[DemandPeriod, ...], Field(min_length=1, max_length=PERIODS_MAX)]
     weekday: Grid
     weekend: Grid
+    holidays: Annotated[tuple[CalendarDate, ...], Field(max_length=HOLIDAYS_MAX)] = ()
 
     def check(self, path: str) -> Iterator[Violation]:
-        """Yield repeated names and grid entries without a period."""
+        """Yield repeated names and dates, and grid entries without a period."""
         yield from unique(f"{path}.periods", "name", [period.name for period in self.periods])
+        yield from unique(f"{path}.holidays", "", self.holidays)
         yield from grid_in_periods(f"{path}.weekday", self.weekday, len(self.periods))
         yield from grid_in_periods(f"{path}.weekend", self.weekend, len(self.periods))
 

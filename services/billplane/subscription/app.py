@@ -10,6 +10,7 @@ from billplane.protos.subscription.v1.events_pb2 import (
     SubscriptionChanged,
     SubscriptionCreated,
     SubscriptionEnded,
+    SubscriptionTrialWillEnd,
     TestClockAdvanced,
 )
 from billplane.subscription.consumers import consumers
@@ -39,6 +40,8 @@ app = ServiceApp(
     routes=[
         Route("/v1/customers"),
         Route("/v1/subscriptions"),
+        Route("/v1/invoice_items"),
+        Route("/v1/plan_changes"),
         Route("/v1/billing_runs"),
         Route("/v1/test_clocks"),
     ],
@@ -46,6 +49,7 @@ app = ServiceApp(
         fact(SubscriptionCreated, "subscription"),
         fact(SubscriptionChanged, "subscription"),
         fact(SubscriptionEnded, "subscription"),
+        fact(SubscriptionTrialWillEnd, "subscription"),
         fact(CustomerCreated, "customer"),
         fact(CustomerUpdated, "customer"),
         fact(CustomerDeleted, "customer"),
@@ -56,5 +60,5 @@ app = ServiceApp(
     invariants=[billed_periods_follow_each_other, invoices_bill_one_period],
     depends_on=["metering", "pricing", "exchange_rate", "invoice"],
     start=start_biller,
-    finders=["tenants_due", "running_runs"],
+    finders=["tenants_due", "running_runs", "moments_due"],
 )

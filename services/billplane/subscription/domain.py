@@ -1,7 +1,10 @@
 """Billing periods on real calendars and time zones."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
+from fractions import Fraction
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from billplane.resources.billing_plan import Interval
@@ -23,6 +26,35 @@ class Period:
         if end is None or end >= self.ends_at:
             return self
         return Period(self.starts_at, end, self.nominal_starts_at, self.nominal_ends_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """The part of a period that one version of a plan has."""
+
+    plan_id: str
+    plan_version: int
+    starts_at: datetime
+    ends_at: datetime
+
+    def to_json(self) -> dict[str, Any]:
+        """Write it as it is stored."""
+        return {
+            "plan_id": self.plan_id,
+            "plan_version": self.plan_version,
+            "starts_at": self.starts_at.isoformat(),
+            "ends_at": self.ends_at.isoformat(),
+        }
+
+    @classmethod
+    def of_json(cls, stored: Mapping[str, Any]) -> "Segment":
+        """Read what was stored."""
+        return cls(
+            stored["plan_id"],
+            stored["plan_version"],
+            datetime.fromisoformat(stored["starts_at"]),
+            datetime.fromisoformat(stored["ends_at"]),
+        )
 
 
 def period_at(interval: Interval, anchor: datetime, at: datetime) -> Period:
@@ -66,6 +98,38 @@ def period_after(interval: Interval, anchor: datetime, period: Period) -> Period
 def last_local_date(period: Period, time_zone: str) -> date:
     """Return the last day that the period touches in a zone."""
     return (period.ends_at - timedelta(microseconds=1)).astimezone(ZoneInfo(time_zone)).date()
+
+
+def unused_minor(
+    paid_minor: int, starts_at: datetime, ends_at: datetime, at: datetime, zone: ZoneInfo
+) -> int:
+    """Return what of an amount paid for [starts_at, ends_at) is for the days from `at` on.
+
+    Days are local dates, and the day of a change belongs to what follows, as everywhere where
+    fees are prorated; rounded half up once.
+    """
+    first, last, split = (instant.astimezone(zone).date() for instant in (starts_at, ends_at, at))
+    days = (last - first).days
+    if days <= 0 or split >= last:
+        return 0
+    share = Fraction(paid_minor) * (last - max(split, first)).days / days
+    rounded = (abs(share) * 2 + 1) // 2
+    return int(rounded) if share >= 0 else -int(rounded)
+
+
+def fitting(amounts: Sequence[int], room_minor: int) -> list[int]:
+    """Return how much of each credit an invoice has room for, so that it does not go below zero.
+
+    Shape: credits are below zero, earlier ones first; `room_minor` is what the invoice comes to
+        without them.
+    """
+    left = max(room_minor, 0)
+    taken = []
+    for amount in amounts:
+        part = min(-amount, left)
+        taken.append(-part)
+        left -= part
+    return taken
 
 
 def _calendar_index(interval: Interval, day: date) -> int:

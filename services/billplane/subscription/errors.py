@@ -85,3 +85,38 @@ class SubscriptionBusy(BillplaneError):
 
     kind = Kind.ABORTED
     reason = "SUBSCRIPTION_BUSY"
+
+
+class InvoiceItemNotFound(BillplaneError):
+    """No such item."""
+
+    kind = Kind.NOT_FOUND
+    reason = "INVOICE_ITEM_NOT_FOUND"
+
+
+class InvoiceItemBilled(BillplaneError):
+    """The item is on an invoice."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "INVOICE_ITEM_BILLED"
+
+
+class PlanUnchanged(BillplaneError):
+    """The subscription is on that plan."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "PLAN_UNCHANGED"
+
+
+class SubscriptionNotActive(BillplaneError):
+    """The subscription's state does not allow it."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "SUBSCRIPTION_NOT_ACTIVE"
+
+
+class SubscriptionNotPaused(BillplaneError):
+    """The subscription is not paused."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "SUBSCRIPTION_NOT_PAUSED"

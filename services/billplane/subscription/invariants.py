@@ -7,13 +7,19 @@ from billplane.chassis.invariants import Violation
 
 
 async def billed_periods_follow_each_other(session: AsyncSession) -> list[Violation]:
-    """Check that a subscription's billed periods have neither gap nor overlap."""
+    """Check that billed periods have neither overlap nor any gap but a pause."""
     rows = await session.execute(
         text(
-            "SELECT tenant_id, subscription_id, starts_at, before FROM ("
+            "SELECT p.tenant_id, subscription_id, p.starts_at, before FROM ("
             " SELECT tenant_id, subscription_id, starts_at, lag(ends_at) OVER ("
             "  PARTITION BY tenant_id, subscription_id ORDER BY starts_at) AS before"
-            " FROM subscription.billed_periods) p WHERE before <> starts_at LIMIT 100"
+            " FROM subscription.billed_periods) p"
+            " JOIN subscription.subscriptions s"
+            "  ON s.tenant_id = p.tenant_id AND s.id = p.subscription_id"
+            " WHERE before <> p.starts_at AND NOT EXISTS ("
+            "  SELECT FROM jsonb_array_elements(s.pauses) pause"
+            "  WHERE (pause->>'starts_at')::timestamptz = before"
+            "   AND (pause->>'ends_at')::timestamptz = p.starts_at) LIMIT 100"
         )
     )
     return [

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from billplane.chassis.jobs import Jobs, Worker
-from billplane.subscription.service import runs
+from billplane.subscription.service import moments, runs
 from billplane.subscription.service.runs import Biller
 from billplane.subscription.settings import SubscriptionSettings
 
@@ -20,6 +20,14 @@ async def start_due_runs(worker: Worker) -> None:
     now = worker.runtime.clock.now()
     for due in await worker.find("tenants_due", real_now=now, grace=grace):
         await runs.start_automatic_run(worker.runtime, due.tenant_id, due.livemode)
+
+
+@jobs.every(2)
+async def meet_moments(worker: Worker) -> None:
+    """Begin what has begun, and tell of trials that end soon."""
+    now = worker.runtime.clock.now()
+    for due in await worker.find("moments_due", real_now=now, ahead=moments.TRIAL_AHEAD):
+        await moments.meet_moment(worker.runtime, due.tenant_id, due.livemode, due.id)
 
 
 @jobs.every(0.05)

@@ -52,7 +52,14 @@ class TestClockRow(Base):
 
 
 class SubscriptionRow(Base):
-    """A customer on a plan."""
+    """A customer on a plan.
+
+    Shape: `segments` are the parts of the current period that earlier plans had; `pauses` are
+        spans, the last one open while paused; `held` means that nothing falls due until it is
+        resumed; `prepaid_invoices` billed the current period's fees in advance; `items_due` names
+        the document that waiting items are to be billed on at once, `document` the last one that
+        took items.
+    """
 
     __tablename__ = "subscriptions"
 
@@ -74,6 +81,15 @@ class SubscriptionRow(Base):
     nominal_starts_at: Mapped[datetime]
     nominal_ends_at: Mapped[datetime]
     advance_due: Mapped[bool]
+    anchor_at: Mapped[datetime | None]
+    next_plan: Mapped[dict[str, Any] | None]
+    segments: Mapped[list[Any]]
+    pauses: Mapped[list[Any]]
+    held: Mapped[bool]
+    prepaid_invoices: Mapped[list[Any]]
+    items_due: Mapped[str | None]
+    document: Mapped[str | None]
+    trial_end_told: Mapped[bool]
     cancel_at: Mapped[datetime | None]
     ended_at: Mapped[datetime | None]
     coupon_codes: Mapped[list[Any]]
@@ -85,7 +101,11 @@ class SubscriptionRow(Base):
 
 
 class BilledPeriodRow(Base):
-    """A period and the invoice that bills it."""
+    """A period and the invoice that bills it.
+
+    Shape: without segments the whole period is of `plan_version`; `plan_id` and the nominal span
+        lack in rows from before plans could be changed.
+    """
 
     __tablename__ = "billed_periods"
 
@@ -94,9 +114,45 @@ class BilledPeriodRow(Base):
     starts_at: Mapped[datetime] = mapped_column(primary_key=True)
     livemode: Mapped[bool]
     ends_at: Mapped[datetime]
+    plan_id: Mapped[str | None]
     plan_version: Mapped[int]
+    nominal_starts_at: Mapped[datetime | None]
+    nominal_ends_at: Mapped[datetime | None]
+    segments: Mapped[list[Any]]
     invoice_id: Mapped[str]
     run_id: Mapped[str]
+    created_at: Mapped[datetime]
+
+
+class InvoiceItemRow(Base):
+    """What waits for a customer's next invoice, or went on one.
+
+    Shape: without a subscription it goes on the next invoice of any; `document` is the request id
+        of the invoice that takes it.
+    """
+
+    __tablename__ = "invoice_items"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[str] = mapped_column(primary_key=True)
+    livemode: Mapped[bool]
+    customer_id: Mapped[str]
+    subscription_id: Mapped[str | None]
+    kind: Mapped[str]
+    charge: Mapped[str]
+    description: Mapped[str]
+    quantity: Mapped[str]
+    unit: Mapped[str]
+    unit_amount: Mapped[str]
+    amount_minor: Mapped[int]
+    currency_code: Mapped[str]
+    tax_category: Mapped[str]
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime]
+    detail: Mapped[dict[str, Any]]
+    metadata_: Mapped[dict[str, Any]] = mapped_column("metadata")
+    document: Mapped[str | None]
+    invoice_id: Mapped[str | None]
     created_at: Mapped[datetime]
 
 

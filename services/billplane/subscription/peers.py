@@ -1,6 +1,7 @@
 """What subscription asks of others: plans, usage, rates, lines, documents."""
 
 import json
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -24,6 +25,7 @@ Request = TypeVar("Request", bound=Message)
 Response = TypeVar("Response", bound=Message)
 
 PAGE = 5_000
+PLANS_MAX = 500
 LONG_SECONDS = 60.0
 
 
@@ -38,6 +40,10 @@ class Plan:
     spec: BillingPlanSpec
 
 
+Plans = OrderedDict[tuple[str, str, int], Plan]
+"""Versions that were read, by tenant, plan and version."""
+
+
 @dataclass(frozen=True, slots=True)
 class Peers:
     """The peers as one caller sees them."""
@@ -47,12 +53,23 @@ class Peers:
     request_id: str
 
     async def plan(self, wanted: str, version: int = 0) -> Plan:
-        """Return a version of a plan by id or name, the newest by default."""
+        """Return a version of a plan by id or name, the newest by default.
+
+        A version never changes, so that one that was read is kept.
+        """
+        kept: Plans = self.runtime.state.plans
+        key = (self.principal.tenant_id, wanted, version)
+        if version and key in kept:
+            return kept[key]
         stub = pricing_pb2_grpc.PricingServiceStub(self.runtime.channels.get("pricing"))
         request = pricing_pb2.GetPlanRequest(id=wanted, version=version)
         found = (await self._ask(stub.GetPlan, request)).plan
         spec = BillingPlanSpec.parse(json.loads(found.spec_json))
-        return Plan(found.id, found.name, found.version, found.state, spec)
+        plan = Plan(found.id, found.name, found.version, found.state, spec)
+        kept[self.principal.tenant_id, plan.id, plan.version] = plan
+        if len(kept) > PLANS_MAX:
+            kept.popitem(last=False)
+        return plan
 
     async def flush_usage(self, until: datetime) -> None:
         """Wait until acknowledged usage is stored."""
@@ -94,6 +111,28 @@ class Peers:
             )
             for row in await self._usage_rows(request)
         ]
+
+    async def changed_periods(
+        self,
+        customer_id: str,
+        aliases: Sequence[str],
+        periods: Sequence[tuple[datetime, datetime, datetime]],
+    ) -> list[int]:
+        """Return the numbers of periods whose usage changed; each has start, end and when read."""
+        stub = metering_pb2_grpc.MeteringServiceStub(self.runtime.channels.get("metering"))
+        request = metering_pb2.ListChangedPeriodsRequest(
+            customer_id=customer_id,
+            customer_aliases=aliases,
+            periods=[
+                metering_pb2.ReadPeriod(
+                    starts_at=to_timestamp(starts_at),
+                    ends_at=to_timestamp(ends_at),
+                    read_at=to_timestamp(read_at),
+                )
+                for starts_at, ends_at, read_at in periods
+            ],
+        )
+        return list((await self._ask(stub.ListChangedPeriods, request)).changed)
 
     async def daily_usage(
         self,

@@ -7,9 +7,23 @@ from billplane.chassis.errors import FieldError, Invalid
 from billplane.chassis.rest import Page, parse_body
 from billplane.chassis.rpc import Call, Rpc, from_timestamp, to_timestamp
 from billplane.protos.subscription.v1 import subscription_pb2 as pb
-from billplane.subscription.models import BillingRunRow, CustomerRow, SubscriptionRow
-from billplane.subscription.schemas import CustomerBody, CustomerPatch
-from billplane.subscription.service import customers, runs, subscriptions
+from billplane.subscription.schemas import CustomerBody, CustomerPatch, InvoiceItemBody
+from billplane.subscription.service import (
+    answers,
+    changes,
+    customers,
+    items,
+    pauses,
+    plan_diff,
+    runs,
+    subscriptions,
+)
+from billplane.subscription.service.answers import (
+    customer_message,
+    item_message,
+    run_message,
+    subscription_message,
+)
 
 rpc = Rpc(pb.DESCRIPTOR.services_by_name["SubscriptionService"])
 
@@ -21,7 +35,9 @@ async def CreateCustomer(
     """Create a customer."""
     values = parse_body(CustomerBody, _customer_values(request.customer)).model_dump()
     new = customers.NewCustomer(**{**values, "tax_ids": tuple(values["tax_ids"])})
-    return pb.CreateCustomerResponse(customer=_customer(await customers.create_customer(tx, new)))
+    return pb.CreateCustomerResponse(
+        customer=customer_message(await customers.create_customer(tx, new))
+    )
 
 
 @rpc.read
@@ -30,7 +46,7 @@ async def GetCustomer(
 ) -> pb.GetCustomerResponse:
     """Return a customer by id or external_id."""
     row, now = await customers.get_customer(tx, request.id)
-    return pb.GetCustomerResponse(customer=_customer(row), now=to_timestamp(now))
+    return pb.GetCustomerResponse(customer=customer_message(row), now=to_timestamp(now))
 
 
 @rpc.write
@@ -47,7 +63,7 @@ async def UpdateCustomer(
         given["metadata"] = dict(request.metadata)
     changes = parse_body(CustomerPatch, given).model_dump(exclude_unset=True)
     row = await customers.change_customer(tx, request.id, changes)
-    return pb.UpdateCustomerResponse(customer=_customer(row))
+    return pb.UpdateCustomerResponse(customer=customer_message(row))
 
 
 @rpc.write
@@ -70,7 +86,7 @@ async def ListCustomers(
     page = Page.of(request.page_size, request.page_token, request.order or "desc")
     rows, cursor = await customers.list_customers(tx, page, email=request.email)
     return pb.ListCustomersResponse(
-        customers=[_customer(row) for row in rows], next_page_token=cursor or ""
+        customers=[customer_message(row) for row in rows], next_page_token=cursor or ""
     )
 
 
@@ -87,7 +103,7 @@ async def CreateSubscription(
         coupon_codes=list(request.coupon_codes),
         metadata=dict(request.metadata),
     )
-    return pb.CreateSubscriptionResponse(subscription=_subscription(row))
+    return pb.CreateSubscriptionResponse(subscription=subscription_message(row))
 
 
 @rpc.read
@@ -96,7 +112,7 @@ async def GetSubscription(
 ) -> pb.GetSubscriptionResponse:
     """Return a subscription."""
     row = await subscriptions.get_subscription(tx, request.id)
-    return pb.GetSubscriptionResponse(subscription=_subscription(row))
+    return pb.GetSubscriptionResponse(subscription=subscription_message(row))
 
 
 @rpc.read
@@ -109,19 +125,8 @@ async def ListSubscriptions(
         tx, page, request.customer_id or None, None
     )
     return pb.ListSubscriptionsResponse(
-        subscriptions=[_subscription(row) for row in rows], next_page_token=cursor or ""
+        subscriptions=[subscription_message(row) for row in rows], next_page_token=cursor or ""
     )
-
-
-@rpc.write
-async def CancelSubscription(
-    tx: Transaction, request: pb.CancelSubscriptionRequest
-) -> pb.CancelSubscriptionResponse:
-    """End a subscription."""
-    row = await subscriptions.cancel_subscription(
-        tx, request.id, at_period_end=request.at_period_end
-    )
-    return pb.CancelSubscriptionResponse(subscription=_subscription(row))
 
 
 @rpc.read
@@ -173,7 +178,7 @@ async def CreateBillingRun(
         finalize=request.finalize,
     )
     tx.runtime.state.wake_soon()
-    return pb.CreateBillingRunResponse(run=_run(row))
+    return pb.CreateBillingRunResponse(run=run_message(row))
 
 
 @rpc.read
@@ -181,7 +186,183 @@ async def GetBillingRun(
     tx: ReadTransaction, request: pb.GetBillingRunRequest
 ) -> pb.GetBillingRunResponse:
     """Return a billing run."""
-    return pb.GetBillingRunResponse(run=_run(await runs.get_run(tx, request.id)))
+    return pb.GetBillingRunResponse(run=run_message(await runs.get_run(tx, request.id)))
+
+
+@rpc.steps
+async def ChangeSubscription(
+    call: Call, request: pb.ChangeSubscriptionRequest
+) -> pb.ChangeSubscriptionResponse:
+    """Move a subscription to another plan, now or when its period ends."""
+    row = await changes.change_plan(
+        call,
+        request.id,
+        plan=request.plan,
+        at=request.at or "now",
+        proration=request.proration or "create",
+    )
+    return pb.ChangeSubscriptionResponse(subscription=subscription_message(row))
+
+
+@rpc.steps
+async def PreviewChange(call: Call, request: pb.PreviewChangeRequest) -> pb.PreviewChangeResponse:
+    """Return what a change would credit and charge; nothing is stored."""
+    found = await changes.preview_change(
+        call,
+        request.id,
+        plan=request.plan,
+        at=request.at or "now",
+        proration=request.proration or "create",
+    )
+    return pb.PreviewChangeResponse(
+        plan=pb.PendingPlan(
+            plan_id=found.plan.id, plan_name=found.plan.name, plan_version=found.plan.version
+        ),
+        effective_at=to_timestamp(found.effective_at),
+        currency_code=found.customer.currency_code,
+        items=answers.new_items(found.items, found.row.customer_id, found.row.id),
+        credit_minor=found.credit_minor,
+        charge_minor=found.charge_minor,
+        total_minor=found.credit_minor + found.charge_minor,
+        billed=found.billed,
+        period_starts_at=to_timestamp(found.period.starts_at),
+        period_ends_at=to_timestamp(found.period.ends_at),
+    )
+
+
+@rpc.steps
+async def CancelSubscription(
+    call: Call, request: pb.CancelSubscriptionRequest
+) -> pb.CancelSubscriptionResponse:
+    """End a subscription now or when its period ends."""
+    row = await pauses.cancel(
+        call,
+        request.id,
+        at_period_end=request.at_period_end,
+        proration=request.proration or "none",
+    )
+    return pb.CancelSubscriptionResponse(subscription=subscription_message(row))
+
+
+@rpc.steps
+async def PauseSubscription(
+    call: Call, request: pb.PauseSubscriptionRequest
+) -> pb.PauseSubscriptionResponse:
+    """Stop a subscription: nothing is billed until it is resumed."""
+    row = await pauses.pause(call, request.id, proration=request.proration or "create")
+    return pb.PauseSubscriptionResponse(subscription=subscription_message(row))
+
+
+@rpc.steps
+async def ResumeSubscription(
+    call: Call, request: pb.ResumeSubscriptionRequest
+) -> pb.ResumeSubscriptionResponse:
+    """Let a paused subscription go on."""
+    row = await pauses.resume(call, request.id)
+    return pb.ResumeSubscriptionResponse(subscription=subscription_message(row))
+
+
+@rpc.steps
+async def PreviewPlanChange(
+    call: Call, request: pb.PreviewPlanChangeRequest
+) -> pb.PreviewPlanChangeResponse:
+    """Rate billed usage by a spec that is not published: who would pay more, who less."""
+    found = await plan_diff.preview_plan_change(
+        call, plan=request.plan_id, spec_json=request.spec_json, periods=request.periods
+    )
+    customers = len(found.differences)
+    return pb.PreviewPlanChangeResponse(
+        plan_id=found.plan.id,
+        plan_version=found.plan.version,
+        spec_hash=found.spec_hash,
+        currency_code=found.currency_code,
+        customers=customers,
+        up=found.up,
+        down=found.down,
+        same=customers - found.up - found.down,
+        old_total_minor=found.old_total_minor,
+        new_total_minor=found.new_total_minor,
+        periods=found.periods,
+        active_subscriptions=found.live,
+        examples=[
+            pb.CustomerDifference(
+                customer_id=item.customer.id,
+                external_id=item.customer.external_id or "",
+                name=item.customer.name,
+                old_minor=item.old_minor,
+                new_minor=item.new_minor,
+            )
+            for item in found.differences[: plan_diff.EXAMPLES]
+        ],
+        partial=found.live > plan_diff.CUSTOMERS_MAX,
+        old_total=found.shown(found.old_total_minor),
+        new_total=found.shown(found.new_total_minor),
+    )
+
+
+@rpc.write
+async def CreateInvoiceItem(
+    tx: Transaction, request: pb.CreateInvoiceItemRequest
+) -> pb.CreateInvoiceItemResponse:
+    """Put an amount on the next invoice of a customer, or of one subscription."""
+    values = {
+        name: getattr(request, name)
+        for name in (
+            "customer_id",
+            "subscription_id",
+            "currency_code",
+            "quantity",
+            "tax_category",
+        )
+        if getattr(request, name)
+    }
+    body = parse_body(
+        InvoiceItemBody,
+        {
+            **values,
+            "description": request.description,
+            "amount_minor": request.amount_minor,
+            "metadata": dict(request.metadata),
+        },
+    )
+    row = await items.create_item(
+        tx,
+        customer_id=body.customer_id or "",
+        subscription_id=body.subscription_id or "",
+        description=body.description,
+        amount_minor=body.amount_minor,
+        currency_code=body.currency_code or "",
+        quantity=body.quantity,
+        tax_category=body.tax_category,
+        metadata=body.metadata,
+    )
+    return pb.CreateInvoiceItemResponse(item=item_message(row))
+
+
+@rpc.read
+async def ListInvoiceItems(
+    tx: ReadTransaction, request: pb.ListInvoiceItemsRequest
+) -> pb.ListInvoiceItemsResponse:
+    """List items; those that wait have no invoice_id."""
+    rows, cursor = await items.list_items(
+        tx,
+        Page.of(request.page_size, request.page_token),
+        customer=request.customer_id,
+        subscription_id=request.subscription_id,
+        waiting=request.waiting,
+    )
+    return pb.ListInvoiceItemsResponse(
+        items=[item_message(row) for row in rows], next_page_token=cursor or ""
+    )
+
+
+@rpc.write
+async def DeleteInvoiceItem(
+    tx: Transaction, request: pb.DeleteInvoiceItemRequest
+) -> pb.DeleteInvoiceItemResponse:
+    """Take an item back that is on no invoice yet."""
+    await items.delete_item(tx, request.id)
+    return pb.DeleteInvoiceItemResponse(id=request.id)
 
 
 def _customer_values(customer: pb.Customer) -> dict[str, object]:
@@ -208,55 +389,3 @@ def _customer_values(customer: pb.Customer) -> dict[str, object]:
 
 def _address_values(address: pb.Address) -> dict[str, object]:
     return {field.name: value for field, value in address.ListFields()}
-
-
-def _customer(row: CustomerRow) -> pb.Customer:
-    return pb.Customer(
-        id=row.id,
-        external_id=row.external_id or "",
-        name=row.name,
-        email=row.email,
-        address=pb.Address(**row.address),
-        tax_ids=[pb.TaxId(**item) for item in row.tax_ids],
-        tax_type=row.tax_type,
-        user_type=row.user_type,
-        currency_code=row.currency_code,
-        locale=row.locale,
-        payment_terms_days=row.payment_terms_days,
-        time_zone=row.time_zone,
-        test_clock_id=row.test_clock_id or "",
-        metadata=row.metadata_,
-        created_at=to_timestamp(row.created_at),
-    )
-
-
-def _subscription(row: SubscriptionRow) -> pb.Subscription:
-    trial = row.billing_starts_at if row.billing_starts_at > row.starts_at else None
-    return pb.Subscription(
-        id=row.id,
-        customer_id=row.customer_id,
-        plan_id=row.plan_id,
-        plan_version=row.plan_version,
-        state=row.state,
-        starts_at=to_timestamp(row.starts_at),
-        trial_ends_at=to_timestamp(trial),
-        current_period_starts_at=to_timestamp(row.period_starts_at),
-        current_period_ends_at=to_timestamp(row.period_ends_at),
-        cancel_at=to_timestamp(row.cancel_at),
-        ended_at=to_timestamp(row.ended_at),
-        coupon_codes=row.coupon_codes,
-        metadata=row.metadata_,
-        created_at=to_timestamp(row.created_at),
-    )
-
-
-def _run(row: BillingRunRow) -> pb.BillingRun:
-    return pb.BillingRun(
-        id=row.id,
-        state=row.state,
-        periods=row.periods,
-        invoiced=row.invoiced,
-        failed=len(row.errors),
-        created_at=to_timestamp(row.created_at),
-        finished_at=to_timestamp(row.finished_at),
-    )

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from billplane.chassis.fields import CountryOrEmpty, Instant, Integer
 from billplane.chassis.rest import Body, Resource
-from billplane.money import CurrencyCode
+from billplane.money import MINOR_MAX, CurrencyCode
 from billplane.resources.common import Currency, TimeZone
 
 Text = Annotated[str, StringConstraints(max_length=255)]
@@ -123,6 +123,15 @@ class CancelBody(Body):
     """How to end a subscription."""
 
     at_period_end: bool = True
+    proration: Literal["create", "none"] = "none"
+
+
+class PendingPlan(Resource):
+    """A version of a plan that a subscription moves to."""
+
+    plan_id: str
+    plan_name: str
+    plan_version: int
 
 
 class Subscription(Resource):
@@ -139,6 +148,8 @@ class Subscription(Resource):
     trial_ends_at: datetime | None
     current_period_starts_at: datetime
     current_period_ends_at: datetime
+    next_plan: PendingPlan | None
+    paused_at: datetime | None
     cancel_at: datetime | None
     ended_at: datetime | None
     coupon_codes: list[str]
@@ -220,3 +231,124 @@ class TestClockList(Resource):
 
     data: list[TestClock]
     next_cursor: str | None
+
+
+class ChangeBody(Body):
+    """Another plan, by id or name; its newest version is taken."""
+
+    plan: Identifier
+    at: Literal["now", "period_end"] = "now"
+    proration: Literal["create", "none", "always_invoice"] = "create"
+
+
+class ChangeItem(Resource):
+    """What a change credits or charges."""
+
+    kind: str
+    charge: str
+    description: str
+    amount_minor: int
+    tax_category: str
+    starts_at: datetime
+    ends_at: datetime
+
+
+class ChangePreview(Resource):
+    """What a change comes to, before discounts and tax; nothing is stored."""
+
+    plan: PendingPlan
+    at: str
+    proration: str
+    effective_at: datetime
+    currency_code: str
+    items: list[ChangeItem]
+    credit_minor: int
+    charge_minor: int
+    total_minor: int
+    billed: Literal["now", "next_invoice", "never"]
+    period_starts_at: datetime
+    period_ends_at: datetime
+
+
+class PauseBody(Body):
+    """How to stop a subscription."""
+
+    proration: Literal["create", "none"] = "create"
+
+
+class InvoiceItemBody(Body):
+    """An amount for a customer's next invoice; below zero it is a credit."""
+
+    customer_id: Identifier | None = None
+    subscription_id: Identifier | None = None
+    description: Name
+    amount_minor: Annotated[Integer, Field(ge=-MINOR_MAX, le=MINOR_MAX)]
+    currency_code: Currency | None = None
+    quantity: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,12}(\.[0-9]{1,6})?$")] = "1"
+    tax_category: Text = ""
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class InvoiceItem(Resource):
+    """An amount before discounts and tax that is on an invoice or waits for one."""
+
+    id: str
+    livemode: bool
+    customer_id: str
+    subscription_id: str | None
+    kind: str
+    charge: str
+    description: str
+    quantity: str
+    amount_minor: int
+    currency_code: str
+    tax_category: str
+    starts_at: datetime
+    ends_at: datetime
+    invoice_id: str | None
+    metadata: dict[str, Any]
+    created_at: datetime
+
+
+class InvoiceItemList(Resource):
+    """A page of items."""
+
+    data: list[InvoiceItem]
+    next_cursor: str | None
+
+
+class PlanChangeBody(Body):
+    """A spec, as in the resource, to compare with what a plan's subscribers pay now."""
+
+    plan: Identifier
+    spec: dict[str, Any]
+    periods: Annotated[Integer, Field(ge=1, le=24)] = 1
+
+
+class CustomerDifference(Resource):
+    """What changes for one customer."""
+
+    customer_id: str
+    external_id: str | None
+    name: str
+    old_minor: int
+    new_minor: int
+
+
+class PlanChangePreview(Resource):
+    """Sums over the same billed usage, in the plan's currency, before discounts and tax."""
+
+    plan_id: str
+    plan_version: int
+    spec_hash: str
+    currency_code: str
+    periods: int
+    active_subscriptions: int
+    customers: int
+    up: int
+    down: int
+    same: int
+    old_total_minor: int
+    new_total_minor: int
+    partial: bool
+    examples: list[CustomerDifference]

@@ -10,10 +10,15 @@ from billplane.tax.rpc import rpc
 app = ServiceApp(
     name="tax",
     title="Tax",
-    description="What is owed to whom: EU VAT with dated rates, reverse charge, own rules.",
+    description="What is owed to whom: EU VAT with dated rates, reverse charge, own stacked rules.",
     rest=rest,
     rpc=[rpc],
-    routes=[Route("/v1/tax_calculations"), Route("/v1/tax_rules"), Route("/v1/tax_settings")],
+    routes=[
+        Route("/v1/tax_calculations"),
+        Route("/v1/tax_ids"),
+        Route("/v1/tax_rules"),
+        Route("/v1/tax_settings"),
+    ],
     messages=[fact(TaxCalculated, "tax_calculation")],
     invariants=[calculations_add_up],
     kept_rest_ports=[8001],

@@ -24,6 +24,13 @@ class TaxCalculationNotFound(BillplaneError):
     reason = "TAX_CALCULATION_NOT_FOUND"
 
 
+class TaxRuleSuperseded(BillplaneError):
+    """A later version of the rule exists, or one that begins no earlier."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "TAX_RULE_SUPERSEDED"
+
+
 class TaxRuleShipped(BillplaneError):
     """The shipped table is not changed; a rule of the tenant goes before it."""
 

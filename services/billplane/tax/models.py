@@ -36,6 +36,12 @@ class TaxRuleRow(Base):
     valid_from: Mapped[date]
     valid_until: Mapped[date | None]
     label: Mapped[str]
+    county: Mapped[str]
+    city: Mapped[str]
+    level: Mapped[str]
+    plan: Mapped[str]
+    version: Mapped[int]
+    series: Mapped[str]
     created_at: Mapped[datetime]
 
 
@@ -66,4 +72,5 @@ class TaxCalculationRow(Base):
     lines: Mapped[list[Any]]
     groups: Mapped[list[Any]]
     notes: Mapped[list[Any]]
+    buyer: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]

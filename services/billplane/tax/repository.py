@@ -33,6 +33,18 @@ async def rule(tx: ReadTransaction, rule_id: str) -> TaxRuleRow | None:
     return await tx.session.get(TaxRuleRow, (tx.tenant_id, rule_id))
 
 
+async def newest_version(tx: Transaction, series: str) -> TaxRuleRow | None:
+    """Return the newest version of a rule, locked until the transaction ends."""
+    query = (
+        select(TaxRuleRow)
+        .where(TaxRuleRow.series == series)
+        .order_by(TaxRuleRow.version.desc())
+        .limit(1)
+        .with_for_update()
+    )
+    return (await tx.session.scalars(query)).one_or_none()
+
+
 async def seller_country(tx: ReadTransaction) -> str:
     """Return where the tenant is established, '' when it has not said."""
     row = await tx.session.get(TaxSettingsRow, tx.tenant_id)
@@ -58,12 +70,14 @@ async def calculation(tx: ReadTransaction, calculation_id: str) -> TaxCalculatio
 
 
 async def page_of_calculations(
-    tx: ReadTransaction, reference: str | None, page: Page
+    tx: ReadTransaction, reference: str | None, customer_id: str | None, page: Page
 ) -> tuple[Sequence[TaxCalculationRow], str | None]:
     """Return a page of calculations."""
     query = select(TaxCalculationRow).where(TaxCalculationRow.livemode == tx.livemode)
     if reference:
         query = query.where(TaxCalculationRow.reference == reference)
+    if customer_id:
+        query = query.where(TaxCalculationRow.customer_id == customer_id)
     return await fetch_page(tx, query, TaxCalculationRow.id, page)
 
 
@@ -83,4 +97,10 @@ def rule_of(row: TaxRuleRow) -> Rule:
         tax_type=row.tax_type,
         stacked=row.stacked,
         label=row.label,
+        county=row.county,
+        city=row.city,
+        level=row.level,
+        plan=row.plan,
+        version=row.version,
+        series=row.series,
     )

@@ -29,6 +29,8 @@ async def create_calculation(
             postal_code=customer.postal_code,
             tax_type=customer.tax_type,
             tax_ids=tuple((item.type, item.value) for item in customer.tax_ids),
+            city=customer.city,
+            county=customer.county,
         ),
         lines=[
             domain.Line(
@@ -38,6 +40,8 @@ async def create_calculation(
                 category=line.category or domain.STANDARD,
                 inclusive=line.inclusive,
                 rule_id=line.rule_id,
+                plan_id=line.plan_id,
+                plan_name=line.plan_name,
             )
             for line in body.lines
         ],
@@ -50,10 +54,10 @@ async def create_calculation(
 
 @rest.get("/v1/tax_calculations")
 async def list_calculations(
-    tx: Reader, page: PageQuery, reference: str | None = None
+    tx: Reader, page: PageQuery, reference: str | None = None, customer_id: str | None = None
 ) -> schemas.CalculationList:
     """List recorded calculations."""
-    results, cursor = await service.list_calculations(tx, reference, page)
+    results, cursor = await service.list_calculations(tx, reference, customer_id, page)
     return schemas.CalculationList(**listing([_calculation(item) for item in results], cursor))
 
 
@@ -79,10 +83,40 @@ async def create_rule(body: schemas.RuleBody, tx: Writer, response: Response) ->
     return _rule(rule)
 
 
+@rest.post("/v1/tax_rules/{rule_id}:replace", status_code=201)
+async def replace_rule(
+    rule_id: str, body: schemas.RuleVersionBody, tx: Writer, response: Response
+) -> schemas.Rule:
+    """End a rule of the tenant on a day and begin its next version on it."""
+    rule = await service.replace_rule(
+        tx,
+        rule_id,
+        valid_from=body.valid_from,
+        rate=Decimal(body.rate),
+        treatment=body.treatment,
+        label=body.label,
+    )
+    response.headers["Location"] = f"/v1/tax_rules/{rule.id}"
+    return _rule(rule)
+
+
+@rest.get("/v1/tax_rules/{rule_id}")
+async def get_rule(rule_id: str, tx: Reader) -> schemas.Rule:
+    """Return one rule, the tenant's or a shipped one."""
+    return _rule(await service.get_rule(tx, rule_id))
+
+
 @rest.delete("/v1/tax_rules/{rule_id}", status_code=204)
 async def delete_rule(rule_id: str, tx: Writer) -> None:
     """Remove a rule of the tenant."""
     await service.delete_rule(tx, rule_id)
+
+
+@rest.post("/v1/tax_ids:validate")
+async def validate_tax_id(body: schemas.TaxIdBodyToCheck, tx: Reader) -> schemas.TaxIdCheck:
+    """Tell whether a tax id is well formed; nobody is asked whether it is in use."""
+    found = await service.check_tax_id(tx, body.type, body.value)
+    return schemas.TaxIdCheck(**asdict(found))
 
 
 @rest.get("/v1/tax_settings")
@@ -105,10 +139,15 @@ def _currency(code: str) -> Any:
 
 
 def _calculation(result: service.Result) -> schemas.Calculation:
-    calculation = result.calculation
+    calculation, buyer = result.calculation, result.buyer
     return schemas.Calculation(
         id=result.id,
         reference=result.reference,
+        customer_id=buyer.get("customer_id", ""),
+        country=buyer.get("country", ""),
+        region=buyer.get("region", ""),
+        tax_type=buyer.get("tax_type", ""),
+        tax_ids=[schemas.TaxIdCheck(**item) for item in buyer.get("tax_ids", ())],
         currency_code=result.currency_code,
         net_minor=calculation.net_minor,
         tax_minor=calculation.tax_minor,

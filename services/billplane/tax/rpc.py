@@ -34,6 +34,8 @@ async def CalculateTax(
             postal_code=customer.postal_code,
             tax_type=_TAX_TYPES.get(customer.tax_type, "consumer"),
             tax_ids=tuple((item.type, item.value) for item in customer.tax_ids),
+            city=customer.city,
+            county=customer.county,
         ),
         lines=[
             domain.Line(
@@ -43,6 +45,8 @@ async def CalculateTax(
                 category=line.category or domain.STANDARD,
                 inclusive=line.inclusive,
                 rule_id=line.rule_id,
+                plan_id=line.plan_id,
+                plan_name=line.plan_name,
             )
             for index, line in enumerate(request.lines)
         ],
@@ -100,6 +104,7 @@ def to_proto_calculation(result: service.Result) -> tax_pb2.TaxCalculation:
                 tax_minor=group.tax_minor,
                 exact_tax=f"{group.exact_tax:f}",
                 rule_id=group.rule_id,
+                rule_version=group.rule_version,
                 label=group.label,
             )
             for group in calculation.groups
@@ -128,6 +133,13 @@ def to_proto_rule(rule: domain.Rule) -> tax_pb2.TaxRule:
         label=rule.label,
         source=rule.source,
         customer_id=rule.customer_id,
+        county=rule.county,
+        city=rule.city,
+        level=rule.level,
+        plan=rule.plan,
+        stacked=rule.stacked,
+        version=rule.version,
+        series=rule.series,
         tax_type=tax_pb2.TaxType.Value(f"TAX_TYPE_{(rule.tax_type or 'unspecified').upper()}"),
     )
 

@@ -28,6 +28,8 @@ class CustomerBody(Body):
     customer_id: Text = ""
     country: Country | Literal[""] = ""
     region: Text = ""
+    county: Text = ""
+    city: Text = ""
     postal_code: Text = ""
     tax_type: Literal["consumer", "business"] = "consumer"
     tax_ids: list[TaxIdBody] = Field(default_factory=list, max_length=10)
@@ -41,7 +43,9 @@ class LineBody(Body):
     inclusive: bool = False
     category: Text = "Standard"
     tax_on: CalendarDate | None = None
-    rule_id: Text = ""
+    rule_id: Text = Field(default="", description="this rule and no other")
+    plan_id: Text = ""
+    plan_name: Text = ""
 
 
 class CalculationBody(Body):
@@ -60,6 +64,7 @@ class TaxedLine(Resource):
     net_minor: int
     tax_minor: int
     group_keys: list[str]
+    tax_on: str
 
 
 class TaxGroup(Resource):
@@ -74,7 +79,18 @@ class TaxGroup(Resource):
     tax_minor: int
     exact_tax: str
     rule_id: str
+    rule_version: int
     label: str
+
+
+class TaxIdCheck(Resource):
+    """What was found of a tax id; `valid` is null for a type that cannot be checked."""
+
+    type: str
+    value: str
+    valid: bool | None
+    country: str
+    reason: str
 
 
 class Calculation(Resource):
@@ -82,6 +98,11 @@ class Calculation(Resource):
 
     id: str
     reference: str
+    customer_id: str
+    country: str
+    region: str
+    tax_type: str
+    tax_ids: list[TaxIdCheck]
     currency_code: str
     net_minor: int
     tax_minor: int
@@ -100,12 +121,19 @@ class CalculationList(Resource):
 
 
 class RuleBody(Body):
-    """A rule of the tenant."""
+    """A rule of the tenant; what is empty matches everything.
+
+    Stacked rules add up: one of each level, or of each place where no level is said.
+    """
 
     country: Country
     region: Text = ""
+    county: Text = ""
+    city: Text = ""
     postal_prefix: Text = ""
+    level: Literal["", "country", "state", "county", "city", "district"] = ""
     category: Text = ""
+    plan: Text = Field(default="", description="id or name of a plan")
     treatment: Treatment = "STANDARD"
     rate: Rate
     stacked: bool = False
@@ -116,15 +144,37 @@ class RuleBody(Body):
     label: Text = ""
 
 
+class RuleVersionBody(Body):
+    """The next version of a rule."""
+
+    valid_from: CalendarDate
+    rate: Rate
+    treatment: Treatment | None = None
+    label: Text | None = None
+
+
+class TaxIdBodyToCheck(Body):
+    """A tax id: `eu_vat`, or <country>_<number> such as `gb_vat`, `us_ein`, `au_abn`."""
+
+    type: Annotated[str, StringConstraints(min_length=1, max_length=63)]
+    value: Annotated[str, StringConstraints(min_length=1, max_length=63)]
+
+
 class Rule(Resource):
-    """One dated rate."""
+    """One dated rate; `series` is the id of its first version."""
 
     id: str
+    series: str
+    version: int
     origin: str
     country: str
     region: str
+    county: str
+    city: str
     postal_prefix: str
+    level: str
     category: str
+    plan: str
     treatment: str
     rate: str
     stacked: bool

@@ -13,7 +13,12 @@ from billplane.chassis.rest import Page
 from billplane.money import MINOR_MAX, AmountOutOfRange, CurrencyCode, check_minor
 from billplane.protos.tax.v1.events_pb2 import TaxCalculated
 from billplane.tax import domain, repository
-from billplane.tax.errors import TaxCalculationNotFound, TaxRuleNotFound, TaxRuleShipped
+from billplane.tax.errors import (
+    TaxCalculationNotFound,
+    TaxRuleNotFound,
+    TaxRuleShipped,
+    TaxRuleSuperseded,
+)
 from billplane.tax.models import TaxCalculationRow, TaxRuleRow
 
 LINES_MAX = 1000
@@ -28,6 +33,7 @@ class Result:
     reference: str
     calculation: domain.Calculation
     created_at: Any
+    buyer: dict[str, Any]
 
 
 async def calculate_tax(
@@ -52,7 +58,7 @@ async def calculate_tax(
         check_minor(calculation.net_minor + calculation.tax_minor)
     except AmountOutOfRange as error:
         raise Invalid([FieldError("/lines", "AMOUNT_OUT_OF_RANGE", str(error))]) from None
-    return Result("", currency, reference, calculation, tx.now)
+    return Result("", currency, reference, calculation, tx.now, _buyer_json(buyer, seller))
 
 
 async def record_tax(
@@ -89,6 +95,7 @@ async def record_tax(
             lines=[asdict(line) for line in calculation.lines],
             groups=[_group_json(group) for group in calculation.groups],
             notes=list(calculation.notes),
+            buyer=result.buyer,
             created_at=tx.now,
         )
     )
@@ -104,7 +111,7 @@ async def record_tax(
         ),
         aggregate_id=calculation_id,
     )
-    return Result(calculation_id, currency, reference, calculation, tx.now)
+    return replace(result, id=calculation_id)
 
 
 async def get_calculation(tx: ReadTransaction, calculation_id: str) -> Result:
@@ -120,11 +127,11 @@ async def get_calculation(tx: ReadTransaction, calculation_id: str) -> Result:
 
 
 async def list_calculations(
-    tx: ReadTransaction, reference: str | None, page: Page
+    tx: ReadTransaction, reference: str | None, customer_id: str | None, page: Page
 ) -> tuple[list[Result], str | None]:
     """Return a page of recorded calculations."""
     tx.authorize("taxes:read")
-    rows, cursor = await repository.page_of_calculations(tx, reference, page)
+    rows, cursor = await repository.page_of_calculations(tx, reference, customer_id, page)
     return [result_of(row) for row in rows], cursor
 
 
@@ -140,35 +147,79 @@ async def list_rules(
     return own + shipped, None
 
 
+async def get_rule(tx: ReadTransaction, rule_id: str) -> domain.Rule:
+    """Return one rule, the tenant's or a shipped one.
+
+    Raises: TaxRuleNotFound, ScopeMissing.
+    """
+    tx.authorize("taxes:read")
+    for rule in domain.shipped_rules():
+        if rule.id == rule_id:
+            return rule
+    row = await repository.rule(tx, rule_id)
+    if row is None:
+        raise TaxRuleNotFound(f"there is no tax rule {rule_id}")
+    return repository.rule_of(row)
+
+
 async def create_rule(tx: Transaction, rule: domain.Rule) -> domain.Rule:
     """Add a rule of the tenant; it goes before the shipped ones.
 
-    Raises: Invalid when its dates are the wrong way round.
+    Raises: Invalid when its dates are the wrong way round or its rate contradicts its treatment.
     """
     tx.authorize("taxes:write")
-    if rule.valid_until is not None and rule.valid_until <= rule.valid_from:
-        raise Invalid(
-            [FieldError("/valid_until", "FIELD_INVALID", "valid_until must be after valid_from")]
-        )
-    row = TaxRuleRow(
-        tenant_id=tx.tenant_id,
-        id=ids.new("txr"),
+    _check_rule(rule)
+    rule_id = ids.new("txr")
+    made = replace(
+        rule,
+        id=rule_id,
+        series=rule_id,
         country=domain.iso_country(rule.country),
-        region=rule.region,
-        postal_prefix=rule.postal_prefix,
-        category=rule.category,
-        treatment=rule.treatment,
-        rate=rule.rate,
-        stacked=rule.stacked,
-        customer_id=rule.customer_id,
-        tax_type=rule.tax_type,
-        valid_from=rule.valid_from,
-        valid_until=rule.valid_until,
+        region=rule.region.removeprefix(f"{rule.country}-"),
         label=rule.label or f"{rule.rate * 100:f} %",
-        created_at=tx.now,
     )
-    tx.session.add(row)
-    return repository.rule_of(row)
+    _store(tx, made)
+    return made
+
+
+async def replace_rule(
+    tx: Transaction,
+    rule_id: str,
+    *,
+    valid_from: date,
+    rate: Decimal,
+    treatment: str | None,
+    label: str | None,
+) -> domain.Rule:
+    """End a rule of the tenant on a day and begin its next version on it.
+
+    Raises: TaxRuleShipped, TaxRuleNotFound, TaxRuleSuperseded, Invalid, ScopeMissing.
+    """
+    tx.authorize("taxes:write")
+    held = await _own_rule(tx, rule_id)
+    newest = await repository.newest_version(tx, held.series)
+    if newest is None or newest.id != held.id or valid_from <= held.valid_from:
+        raise TaxRuleSuperseded(
+            f"the newest version of the rule begins on {(newest or held).valid_from}; the next must"
+            " follow that version and begin later",
+            field="/valid_from",
+            metadata={"newest_id": (newest or held).id},
+        )
+    before = repository.rule_of(held)
+    following = replace(
+        before,
+        id=ids.new("txr"),
+        version=before.version + 1,
+        rate=rate,
+        treatment=treatment or before.treatment,
+        valid_from=valid_from,
+        label=label or f"{rate * 100:f} %",
+    )
+    _check_rule(following)
+    if held.valid_until is None or held.valid_until > valid_from:
+        held.valid_until = valid_from
+    _store(tx, following)
+    return following
 
 
 async def delete_rule(tx: Transaction, rule_id: str) -> None:
@@ -177,12 +228,47 @@ async def delete_rule(tx: Transaction, rule_id: str) -> None:
     Raises: TaxRuleShipped, TaxRuleNotFound.
     """
     tx.authorize("taxes:write")
+    await tx.session.delete(await _own_rule(tx, rule_id))
+
+
+async def check_tax_id(tx: ReadTransaction, kind: str, value: str) -> domain.TaxIdCheck:
+    """Tell whether a tax id is well formed and its check digits are right."""
+    tx.authorize("taxes:read")
+    return domain.check_tax_id(kind, value)
+
+
+async def _own_rule(tx: Transaction, rule_id: str) -> TaxRuleRow:
     if any(rule.id == rule_id for rule in domain.shipped_rules()):
-        raise TaxRuleShipped("a shipped rule cannot be deleted; add a rule of your own instead")
+        raise TaxRuleShipped("a shipped rule does not change; add a rule of your own instead")
     row = await repository.rule(tx, rule_id)
     if row is None:
         raise TaxRuleNotFound(f"there is no tax rule {rule_id}")
-    await tx.session.delete(row)
+    return row
+
+
+def _store(tx: Transaction, rule: domain.Rule) -> None:
+    values = asdict(rule)
+    del values["source"], values["origin"]
+    tx.session.add(TaxRuleRow(tenant_id=tx.tenant_id, created_at=tx.now, **values))
+
+
+def _check_rule(rule: domain.Rule) -> None:
+    errors = []
+    if rule.valid_until is not None and rule.valid_until <= rule.valid_from:
+        errors.append(("/valid_until", "valid_until must be after valid_from"))
+    if rule.treatment in ("ZERO", "EXEMPT") and rule.rate:
+        errors.append(("/rate", f"the rate of {rule.treatment} is 0"))
+    if rule.level and not rule.stacked:
+        errors.append(("/level", "only a stacked rule has a level"))
+    if errors:
+        raise Invalid([FieldError(field, "FIELD_INVALID", detail) for field, detail in errors])
+
+
+def _buyer_json(buyer: domain.Buyer, seller_country: str) -> dict[str, Any]:
+    """Return who bought, as it was known, with what its tax ids were found to be."""
+    values = asdict(buyer)
+    values["tax_ids"] = [asdict(domain.check_tax_id(*tax_id)) for tax_id in buyer.tax_ids]
+    return values | {"seller_country": seller_country}
 
 
 async def get_settings(tx: ReadTransaction) -> str:
@@ -234,7 +320,7 @@ def result_of(row: TaxCalculationRow) -> Result:
         for group in row.groups
     )
     calculation = domain.Calculation(lines, groups, tuple(row.notes))
-    return Result(row.id, row.currency_code, row.reference, calculation, row.created_at)
+    return Result(row.id, row.currency_code, row.reference, calculation, row.created_at, row.buyer)
 
 
 def parse_date(text: str, field: str, default: date) -> date:

@@ -216,7 +216,7 @@ async def _store(
         return Refreshed(0, [])
     first = min(item.as_of for item in new)
     before = await repository.legs(tx, row.id, spec.currencies, first)
-    last = {leg.quote: leg.rate for leg in before.values()}
+    last = {leg.quote: leg.rate for leg in before}
     passed, held = domain.split_deviating(new, last, spec.max_deviation)
     added = await repository.store(tx, row, spec.base, passed, held_back=False)
     await repository.store(tx, row, spec.base, held, held_back=True)

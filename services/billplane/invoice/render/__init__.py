@@ -11,14 +11,23 @@ from billplane.invoice.render.document import (
     InvoiceDocument,
     Line,
     Locale,
+    Look,
     Party,
     Period,
     Tax,
     UsageChart,
     UsagePoint,
 )
+from billplane.invoice.render.logo import LogoInvalid, read_logo
 from billplane.invoice.render.page import render_invoice
-from billplane.invoice.render.wording import country_name, term
+from billplane.invoice.render.wording import (
+    country_name,
+    day,
+    locale_named,
+    money,
+    overridable,
+    term,
+)
 
 __all__ = [
     "Discount",
@@ -28,12 +37,19 @@ __all__ = [
     "InvoiceDocument",
     "Line",
     "Locale",
+    "LogoInvalid",
+    "Look",
     "Party",
     "Period",
     "Tax",
     "UsageChart",
     "UsagePoint",
     "country_name",
+    "day",
+    "locale_named",
+    "money",
+    "overridable",
+    "read_logo",
     "render_invoice",
     "term",
 ]

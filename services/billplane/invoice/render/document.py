@@ -4,6 +4,7 @@ Everything is decided before it comes here: amounts are final, texts are in the 
 language, dates are local dates. Rendering only formats and lays out.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
@@ -11,7 +12,7 @@ from typing import Literal
 
 from billplane.money import CurrencyCode
 
-Locale = Literal["en", "de"]
+Locale = Literal["en", "de", "fr", "ja"]
 
 
 class DocumentKind(StrEnum):
@@ -116,10 +117,24 @@ class UsageChart:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """How a tenant's documents look.
+
+    Shape: `accent` is #rrggbb, `logo` a data URI of a PNG or JPEG, `words` those of WORDS that
+        the tenant has others for; empty ones are ours.
+    """
+
+    accent: str = ""
+    logo: str = ""
+    words: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class InvoiceDocument:
     """An invoice ready to be printed.
 
     Units: every `*_minor` in minor units of `currency`.
+    Shape: `payment` has words of WORDS and their values; `attachment` is the XML of a Factur-X.
     """
 
     seller: Party
@@ -143,3 +158,6 @@ class InvoiceDocument:
     exchange: ExchangeNote | None = None
     notes: tuple[str, ...] = field(default=())
     usage: UsageChart | None = None
+    payment: tuple[tuple[str, str], ...] = ()
+    look: Look = field(default_factory=Look)
+    attachment: str = ""

@@ -6,14 +6,17 @@ tenant wrote is ever read as markup.
 
 import json
 import threading
+from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any, Final
 
 import typst
 
+from billplane.invoice.einvoice import mark_facturx
 from billplane.invoice.render import wording
 from billplane.invoice.render.chart import chart_view
 from billplane.invoice.render.document import (
@@ -23,6 +26,7 @@ from billplane.invoice.render.document import (
     Line,
     Party,
 )
+from billplane.invoice.render.logo import read_logo
 from billplane.invoice.render.wording import plain
 
 _TEMPLATE: Final = Path(__file__).resolve().parent.parent / "templates" / "invoice.typ"
@@ -30,6 +34,10 @@ _LINES_KEPT: Final = 2
 _NOTES_SHORT: Final = 1_000
 # A draft without an issue date still gets the same bytes for the same input.
 _UNDATED: Final = date(2000, 1, 1)
+_ARCHIVED: Final = ("a-3b",)
+_ACCENT: Final = "#1b5470"
+_JAPANESE: Final = ("matplotlib-fontja", "matplotlib_fontja/fonts/ipaexg.ttf")
+_FONTS: Final = ("Libertinus Serif", "IPAexGothic")
 
 
 class _PerThread(threading.local):
@@ -43,7 +51,19 @@ class _PerThread(threading.local):
 def _fonts() -> typst.Fonts:
     # The page is set in the fonts that typst carries. Those of the system only stand in for
     # scripts that these lack; without any, such letters are boxes.
-    return typst.Fonts(include_system_fonts=True, include_embedded_fonts=True)
+    return typst.Fonts(
+        include_system_fonts=True, include_embedded_fonts=True, font_paths=_japanese_fonts()
+    )
+
+
+def _japanese_fonts() -> list[str]:
+    """Find the font for Japanese, which typst carries none for; where it is not installed, none."""
+    package, file = _JAPANESE
+    try:
+        font = Path(str(distribution(package).locate_file(file)))
+    except PackageNotFoundError:
+        return []
+    return [str(font.parent)] if font.is_file() else []
 
 
 _per_thread = _PerThread()
@@ -57,10 +77,24 @@ def render_invoice(document: InvoiceDocument) -> bytes:
     Raises: AmountOutOfRange, UnknownCurrency; decimal.InvalidOperation for a quantity, rate or
         price that is not a decimal.
     """
+    view = invoice_view(document)
+    if not document.attachment:
+        return _compiled(document, view)
+    try:
+        return mark_facturx(_compiled(document, view, _ARCHIVED))
+    except typst.TypstError:
+        # An archive takes no letter that no font has: such a document is printed as it can be.
+        return _compiled(document, view | {"attachment": ""})
+
+
+def _compiled(
+    document: InvoiceDocument, view: dict[str, Any], standards: Sequence["typst.PDFStandard"] = ()
+) -> bytes:
     issued = document.issued_on or _UNDATED
     pdf = _per_thread.compiler.compile(
         format="pdf",
-        sys_inputs={"invoice": json.dumps(invoice_view(document), ensure_ascii=False)},
+        sys_inputs={"invoice": json.dumps(view, ensure_ascii=False)},
+        pdf_standards=list(standards),
         timestamp=datetime(issued.year, issued.month, issued.day, tzinfo=UTC),
     )
     if not isinstance(pdf, bytes):
@@ -71,10 +105,15 @@ def render_invoice(document: InvoiceDocument) -> bytes:
 
 def invoice_view(document: InvoiceDocument) -> dict[str, Any]:
     """Lay out every text of the document as the template reads it."""
-    words = wording.WORDS[document.locale]
+    words = wording.WORDS[document.locale] | dict(document.look.words)
     notes = _notes(document, words)
     return {
         "lang": document.locale,
+        "fonts": list(_FONTS),
+        "accent": document.look.accent or _ACCENT,
+        "logo": read_logo(document.look.logo).drawing if document.look.logo else "",
+        "attachment": document.attachment,
+        "payment": _payment(document, words),
         "words": words,
         "title": words[document.kind.value],
         "number": plain(document.number or ""),
@@ -92,6 +131,10 @@ def invoice_view(document: InvoiceDocument) -> dict[str, Any]:
         # Short notes stay on the page of what they follow, rather than alone on the next.
         "notes_short": sum(len(note) + 80 for note in notes) < _NOTES_SHORT,
     }
+
+
+def _payment(document: InvoiceDocument, words: dict[str, str]) -> list[dict[str, str]]:
+    return [{"word": words[word], "value": plain(value)} for word, value in document.payment]
 
 
 def _lines_kept(document: InvoiceDocument) -> int:

@@ -45,6 +45,11 @@ _ENGLISH: Final = {
     "peak": "Peak {quantity} · {at}",
     "continued": "continued",
     "page": "Page {page} of {pages}",
+    "payment": "Payment",
+    "account_name": "Account holder",
+    "iban": "IBAN",
+    "bic": "BIC",
+    "reference": "Reference",
 }
 
 _GERMAN: Final = {
@@ -78,9 +83,97 @@ _GERMAN: Final = {
     "peak": "Höchstwert {quantity} · {at}",
     "continued": "Fortsetzung",
     "page": "Seite {page} von {pages}",
+    "payment": "Zahlung",
+    "account_name": "Kontoinhaber",
+    "iban": "IBAN",
+    "bic": "BIC",
+    "reference": "Verwendungszweck",
 }
 
-WORDS: Final[dict[Locale, dict[str, str]]] = {"en": _ENGLISH, "de": _GERMAN}
+_FRENCH: Final = {
+    "invoice": "Facture",
+    "credit_note": "Avoir",
+    "draft": "Brouillon",
+    "preview": "Aperçu",
+    "void": "Annulée",
+    "number": "Numéro",
+    "corrects": "Corrige",
+    "issued": "Date",
+    "due": "Échéance",
+    "period": "Période",
+    "vat_id": "N° TVA",
+    "tax_id": "N° fiscal",
+    "bill_to": "Facturé à",
+    "description": "Désignation",
+    "quantity": "Quantité",
+    "unit_price": "Prix unitaire",
+    "tax": "TVA",
+    "amount": "Montant",
+    "subtotal": "Sous-total",
+    "tax_on": "sur {base}",
+    "total": "Total",
+    "paid": "Payé",
+    "amount_due": "Reste à payer",
+    "due_on": "à payer le {date}",
+    "settled": "Entièrement payée",
+    "credited": "Porté à votre crédit",
+    "exchange": "Converti au cours de {base} = {quote} : {source}, {date}.",
+    "peak": "Maximum {quantity} · {at}",
+    "continued": "suite",
+    "page": "Page {page} sur {pages}",
+    "payment": "Paiement",
+    "account_name": "Titulaire",
+    "iban": "IBAN",
+    "bic": "BIC",
+    "reference": "Référence",
+}
+
+_JAPANESE: Final = {
+    "invoice": "請求書",
+    "credit_note": "返還請求書",
+    "draft": "下書き",
+    "preview": "プレビュー",
+    "void": "無効",
+    "number": "番号",
+    "corrects": "訂正対象",
+    "issued": "発行日",
+    "due": "支払期限",
+    "period": "対象期間",
+    "vat_id": "VAT番号",
+    "tax_id": "登録番号",
+    "bill_to": "請求先",
+    "description": "内容",
+    "quantity": "数量",
+    "unit_price": "単価",
+    "tax": "税率",
+    "amount": "金額",
+    "subtotal": "小計",
+    "tax_on": "対象額 {base}",
+    "total": "合計",
+    "paid": "支払済",
+    "amount_due": "ご請求額",
+    "due_on": "{date}までにお支払いください",
+    "settled": "支払済",
+    "credited": "ご返金額",
+    "exchange": "換算レート {base} = {quote}({source}、{date})",
+    "peak": "最大 {quantity} · {at}",
+    "continued": "続き",
+    "page": "{page} / {pages} ページ",
+    "payment": "お支払い",
+    "account_name": "口座名義",
+    "iban": "IBAN",
+    "bic": "BIC",
+    "reference": "参照番号",
+}
+
+WORDS: Final[dict[Locale, dict[str, str]]] = {
+    "en": _ENGLISH,
+    "de": _GERMAN,
+    "fr": _FRENCH,
+    "ja": _JAPANESE,
+}
+# The skeleton of a span of days, as short as the locale allows.
+_SPANS: Final[dict[Locale, str]] = {"en": "yMMMd", "de": "yMd", "fr": "yMMMd", "ja": "yMMMd"}
 
 # What the platform itself writes into lines, taxes and notes; a tenant's own words stay.
 _GERMAN_TERMS: Final = {
@@ -96,6 +189,35 @@ _GERMAN_TERMS: Final = {
     " 2006/112/EC).": "Steuerschuldnerschaft des Leistungsempfängers (Artikel 196 der Richtlinie"
     " 2006/112/EG).",
 }
+_FRENCH_TERMS: Final = {
+    "month": "mois",
+    "year": "an",
+    "week": "semaine",
+    "day": "jour",
+    "Minimum commitment": "Engagement minimum",
+    "Maximum charge": "Montant plafonné",
+    "Reverse charge": "Autoliquidation",
+    "Outside the scope of VAT": "Hors champ de la TVA",
+    "Reverse charge: VAT to be accounted for by the recipient (Article 196 of Directive"
+    " 2006/112/EC).": "Autoliquidation : la TVA est due par le preneur (article 196 de la"
+    " directive 2006/112/CE).",
+}
+_JAPANESE_TERMS: Final = {
+    "month": "月",
+    "year": "年",
+    "week": "週",
+    "day": "日",
+    "Minimum commitment": "最低利用料金",
+    "Maximum charge": "上限額",
+    "Reverse charge": "リバースチャージ",
+    "Outside the scope of VAT": "VAT対象外",
+    "Reverse charge: VAT to be accounted for by the recipient (Article 196 of Directive"
+    " 2006/112/EC).": "リバースチャージ方式: VATは受領者が納付します(指令2006/112/EC第196条)。",
+}
+_TERMS: Final = {"de": _GERMAN_TERMS, "fr": _FRENCH_TERMS, "ja": _JAPANESE_TERMS}
+# What a VAT is called, and how its rate is written after it.
+_VAT_WORDS: Final = {"de": "USt {rate}\N{NO-BREAK SPACE}%", "fr": "TVA {rate}\N{NO-BREAK SPACE}%",
+                     "ja": "VAT {rate}%"}  # fmt: skip
 _VAT_LABEL: Final = re.compile(r"VAT ([0-9.]+) %")
 
 _MINUS: Final = "\N{MINUS SIGN}"
@@ -125,12 +247,24 @@ def term(text: str, locale: Locale) -> str:
 
     Source: § 14a (5) UStG for the wording of reverse charge.
     """
-    if locale != "de":
+    if locale not in _TERMS:
         return text
     label = _VAT_LABEL.fullmatch(text)
     if label is not None:
-        return f"USt {label.group(1).replace('.', ',')}{_NO_BREAK}%"
-    return _GERMAN_TERMS.get(text, text)
+        rate = number(Decimal(label.group(1)), locale)
+        return _VAT_WORDS[locale].format(rate=rate)
+    return _TERMS[locale].get(text, text)
+
+
+def locale_named(name: str) -> Locale:
+    """Return the language of documents for a customer's locale, English where we have none."""
+    language = name.lower()[:2]
+    return next((known for known in WORDS if known == language), "en")
+
+
+def overridable() -> frozenset[str]:
+    """Return the words that a tenant may have others for: those that nothing is put into."""
+    return frozenset(word for word, text in _ENGLISH.items() if "{" not in text)
 
 
 def country_name(code: str, locale: Locale) -> str:
@@ -203,8 +337,7 @@ def day(value: date, locale: Locale) -> str:
 
 def days(first: date, last: date, locale: Locale) -> str:
     """Write a span of days as short as the locale allows."""
-    skeleton = "yMd" if locale == "de" else "yMMMd"
-    return format_interval(first, last, skeleton=skeleton, locale=locale)
+    return format_interval(first, last, skeleton=_SPANS[locale], locale=locale)
 
 
 def short_day(value: date, locale: Locale) -> str:

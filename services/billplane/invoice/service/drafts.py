@@ -221,13 +221,17 @@ def day_text(day: date | None) -> str:
 
 def due_minor(row: InvoiceRow) -> int:
     """Return what is still to be paid."""
-    return 0 if row.state == domain.VOIDED else row.total_minor - row.paid_minor
+    return (
+        0 if row.state == domain.VOIDED else row.total_minor - row.paid_minor - row.credited_minor
+    )
 
 
 async def _of_period(tx: ReadTransaction, draft: domain.Draft) -> Invoice | None:
     if not draft.subscription_id:
         return None
-    return await repository.invoice_of_period(tx, draft.subscription_id, draft.period_starts_at)
+    return await repository.invoice_of_period(
+        tx, draft.subscription_id, draft.period_starts_at, draft.occasion
+    )
 
 
 def _new(priced: domain.Priced, invoice_id: str, tx: ReadTransaction) -> Invoice:

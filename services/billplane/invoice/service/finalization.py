@@ -19,7 +19,7 @@ from billplane.invoice.errors import (
     InvoiceNotDraft,
 )
 from billplane.invoice.models import AttemptRow, Invoice, InvoiceRow
-from billplane.invoice.service import drafts, pricing
+from billplane.invoice.service import drafts, einvoicing, pricing
 from billplane.protos.invoice.v1.events_pb2 import InvoiceFinalized, InvoicePaid, RenderInvoice
 
 _log = logging.get("invoice")
@@ -48,12 +48,13 @@ async def finalize_invoice(call: Call, id_or_number: str, at: datetime | None = 
     Idempotent by: the invoice.
     """
     call.principal.require("invoices:write")
-    held, attempt = await _begin(call, id_or_number, at)
+    held, attempt, settings = await _begin(call, id_or_number, at)
     if attempt is None:
         return held
     faultpoint("invoice.after_attempt")
     try:
         priced = await _price(call, held, attempt)
+        einvoicing.check(_as_issued(held, priced), settings)
     except BillplaneError as error:
         if error.kind in _UNDECIDED:
             raise
@@ -64,18 +65,23 @@ async def finalize_invoice(call: Call, id_or_number: str, at: datetime | None = 
 
 async def _begin(
     call: Call, id_or_number: str, at: datetime | None
-) -> tuple[Invoice, AttemptRow | None]:
-    """Store the attempt, or return the one that runs; no attempt when the invoice is final."""
+) -> tuple[Invoice, AttemptRow | None, domain.Settings]:
+    """Store the attempt, or return the one that runs; no attempt when the invoice is final.
+
+    What cannot become the e-invoice that the tenant asks for is refused before anything begins.
+    """
     async with call.writing() as tx:
         held = await drafts.get_held(tx, id_or_number, lock=True)
         row = held.row
+        settings = pricing.settings_of(await repository.settings(tx))
         if row.state == domain.VOIDED:
             raise InvoiceNotDraft("the invoice is voided", metadata={"state": row.state})
         if row.state not in (domain.DRAFT, domain.FINALIZING):
-            return held, None
+            return held, None, settings
         if row.state == domain.FINALIZING:
             running = await repository.attempt(tx, row.id, row.attempt)
-            return held, _pending(running)
+            return held, _pending(running), settings
+        einvoicing.check(held, settings)
         before, row.state = row.state, domain.FINALIZING
         row.attempt += 1
         attempt = AttemptRow(
@@ -90,7 +96,13 @@ async def _begin(
         )
         tx.session.add(attempt)
         repository.add_history(tx, row, before=before)
-        return held, attempt
+        return held, attempt, settings
+
+
+def _as_issued(held: Invoice, priced: domain.Priced) -> Invoice:
+    """Return the document as it is about to be issued, apart from the one that is stored."""
+    row = pricing.to_row(priced.draft, held.row.id, livemode=held.row.livemode)
+    return pricing.to_invoice(priced, row, held.row.tenant_id)
 
 
 def _pending(attempt: AttemptRow | None) -> AttemptRow:
@@ -185,8 +197,7 @@ async def give_back(call: Call, invoice_id: str) -> None:
     if attempt is None or attempt.state != "reversing":
         return
     request_id = f"{invoice_id}:{attempt.attempt}:reversal"
-    if held.row.coupon_codes:
-        await peers.reverse_discounts(call, reference=invoice_id, request_id=request_id)
+    await peers.reverse_discounts(call, reference=invoice_id, request_id=request_id)
     faultpoint("invoice.after_reversal")
     async with call.writing() as tx:
         row = (await drafts.get_held(tx, invoice_id, lock=True)).row

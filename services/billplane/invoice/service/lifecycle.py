@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import datetime
+from datetime import date, datetime
 
 from google.protobuf.message import Message
 
@@ -10,8 +10,9 @@ from billplane.chassis.call import Call
 from billplane.chassis.card_numbers import refuse_card_numbers
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.invoice import domain, repository
-from billplane.invoice.errors import InvoiceNotOpen
+from billplane.invoice.errors import InvoiceCredited, InvoiceNotOpen
 from billplane.invoice.models import Invoice, InvoiceRow
+from billplane.invoice.repository import credit_notes
 from billplane.invoice.service import drafts, finalization, pricing
 from billplane.protos.invoice.v1.events_pb2 import (
     InvoicePaid,
@@ -24,7 +25,7 @@ from billplane.protos.invoice.v1.events_pb2 import (
 async def void_invoice(call: Call, id_or_number: str, reason: str = "") -> Invoice:
     """Void an issued invoice that is not paid; its number stays, its discounts go back.
 
-    Raises: InvoiceNotFound, InvoiceNotOpen, ScopeMissing.
+    Raises: InvoiceNotFound, InvoiceNotOpen, InvoiceCredited, ScopeMissing.
     Idempotent by: the invoice.
     """
     call.principal.require("invoices:write")
@@ -33,11 +34,13 @@ async def void_invoice(call: Call, id_or_number: str, reason: str = "") -> Invoi
         held = await drafts.get_held(tx, id_or_number, lock=True)
         if held.row.state != domain.VOIDED:
             _check_open(held.row)
+            _check_untouched(held.row)
             attempt = await repository.attempt(tx, held.row.id, held.row.attempt)
             if attempt is not None and held.discounts:
                 # The janitor sends what the next step cannot.
                 attempt.state, attempt.reason, attempt.created_at = "reversing", "voided", tx.now
             held.row.voided_at = tx.now
+            held.row.closed_on = _today(tx, held.row)
             await _move(tx, held, domain.VOIDED, InvoiceVoided, note=reason)
     await finalization.give_back(call, held.row.id)
     return held
@@ -55,7 +58,8 @@ async def mark_paid(tx: Transaction, id_or_number: str, note: str = "") -> Invoi
     if held.row.state != domain.PAID:
         _check_open(held.row)
         by_hand = drafts.due_minor(held.row)
-        held.row.paid_minor = held.row.total_minor
+        held.row.paid_minor += by_hand
+        credit_notes.add_settlement(tx, held.row, by_hand, _today(tx, held.row))
         held.row.paid_at = tx.now
         await _move(tx, held, domain.PAID, InvoicePaid, note=note, manual_minor=by_hand)
     return held
@@ -79,7 +83,9 @@ async def mark_past_due_by_clock(tx: Transaction, test_clock_id: str, now: datet
         await mark_past_due(tx, invoice_id)
 
 
-async def settle(tx: Transaction, invoice_id: str, amount_minor: int, note: str) -> None:
+async def settle(
+    tx: Transaction, invoice_id: str, amount_minor: int, note: str, at: datetime | None = None
+) -> None:
     """Count money that came in for an invoice: paid once all of it is there.
 
     What comes for an invoice that wants none is noted in its history, and stays for refunds.
@@ -91,13 +97,22 @@ async def settle(tx: Transaction, invoice_id: str, amount_minor: int, note: str)
     row = held.row
     wanted = drafts.due_minor(row) if row.state in domain.OPEN else 0
     row.paid_minor += min(amount_minor, wanted)
+    day = domain.local_date(at, row.time_zone) if at else _today(tx, row)
+    credit_notes.add_settlement(tx, row, min(amount_minor, wanted), day)
     if amount_minor > wanted:
         note = f"{note}; {amount_minor - wanted} {row.currency_code} minor units too many"
-    if wanted and row.paid_minor == row.total_minor:
+    if wanted and not drafts.due_minor(row):
         row.paid_at = tx.now
         await _move(tx, held, domain.PAID, InvoicePaid, note=note)
     else:
         repository.add_history(tx, row, before=row.state, note=note)
+
+
+async def settle_if_nothing_is_due(tx: Transaction, held: Invoice, note: str) -> None:
+    """Let an invoice of which all is paid or credited be paid."""
+    if held.row.state in domain.OPEN and not drafts.due_minor(held.row):
+        held.row.paid_at = tx.now
+        await _move(tx, held, domain.PAID, InvoicePaid, note=note)
 
 
 async def give_up(tx: Transaction, invoice_id: str) -> None:
@@ -108,6 +123,7 @@ async def give_up(tx: Transaction, invoice_id: str) -> None:
     tx.require_internal()
     held = await drafts.get_held(tx, invoice_id, lock=True)
     if held.row.state in (domain.FINALIZED, domain.PAST_DUE):
+        held.row.closed_on = _today(tx, held.row)
         await _move(tx, held, domain.UNCOLLECTIBLE, InvoiceUncollectible)
 
 
@@ -131,6 +147,25 @@ async def set_settings(tx: Transaction, settings: domain.Settings) -> domain.Set
     refuse_card_numbers({"/seller/name": seller.name, "/seller/footer": seller.footer})
     await repository.set_settings(tx, asdict(settings))
     return settings
+
+
+def _check_untouched(row: InvoiceRow) -> None:
+    if row.paid_minor or row.credited_minor:
+        raise InvoiceCredited(
+            "a part of the invoice was paid or credited: correct it by a credit note",
+            metadata={"paid_minor": row.paid_minor, "credited_minor": row.credited_minor},
+        )
+
+
+def _today(tx: Transaction, row: InvoiceRow) -> date:
+    """Return the day in the customer's time; of a test clock the last that is known of it."""
+    if row.simulated or row.test_clock_id:
+        return (
+            row.due_on
+            if row.state == domain.PAST_DUE and row.due_on
+            else row.issued_on or tx.now.date()
+        )
+    return domain.local_date(tx.now, row.time_zone)
 
 
 def _check_open(row: InvoiceRow) -> None:

@@ -79,6 +79,7 @@ def line_amounts(priced: domain.Priced, line_id: str) -> dict[str, Any]:
         "net_minor": taxed.net_minor,
         "tax_minor": taxed.tax_minor,
         "tax_rate": priced.taxation.rate_of(line_id),
+        "tax_keys": list(taxed.group_keys),
     }
 
 
@@ -99,9 +100,7 @@ def _extras(
     ]
     taxes = []
     for position, group in enumerate(priced.taxation.groups, 1):
-        values = asdict(group)
-        del values["key"]
-        taxes.append(TaxRow(**keys, position=position, **values))
+        taxes.append(TaxRow(**keys, position=position, **asdict(group)))
     return discounts, taxes
 
 
@@ -121,6 +120,7 @@ def to_row(draft: domain.Draft, invoice_id: str, **values: Any) -> InvoiceRow:
         subscription_id=draft.subscription_id,
         plan_id=draft.plan_id,
         plan_name=draft.plan_name,
+        occasion=draft.occasion,
         period_starts_at=draft.period_starts_at,
         period_ends_at=draft.period_ends_at,
         currency_code=draft.currency,
@@ -129,6 +129,8 @@ def to_row(draft: domain.Draft, invoice_id: str, **values: Any) -> InvoiceRow:
         coupon_codes=list(draft.coupon_codes),
         due_requested_on=draft.due_on,
         paid_minor=0,
+        credited_minor=0,
+        returned_minor=0,
         conversion=asdict(draft.conversion),
         chart=asdict(draft.chart),
         metadata_=dict(draft.metadata),
@@ -150,6 +152,7 @@ def to_draft(row: InvoiceRow, lines: Sequence[LineRow]) -> domain.Draft:
         subscription_id=row.subscription_id,
         plan_id=row.plan_id,
         plan_name=row.plan_name,
+        occasion=row.occasion,
         period_starts_at=row.period_starts_at,
         period_ends_at=row.period_ends_at,
         coupon_codes=tuple(row.coupon_codes),
@@ -199,4 +202,11 @@ def settings_of(row: SettingsRow | None) -> domain.Settings:
     """Return the tenant's settings, the defaults when it has none."""
     if row is None:
         return domain.Settings()
-    return domain.Settings(seller_of(row.seller), row.prefix, row.payment_terms_days)
+    return domain.Settings(
+        seller_of(row.seller),
+        row.prefix,
+        row.payment_terms_days,
+        row.credit_note_prefix,
+        row.e_invoice,
+        domain.Template(**row.template),
+    )

@@ -1,14 +1,15 @@
 """From a document's rows to its PDF."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
 from billplane.chassis.call import Call
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.invoice import domain, render, repository
-from billplane.invoice.models import Invoice, InvoiceRow
+from billplane.invoice.models import CreditTaxRow, Invoice, InvoiceRow, LineRow, TaxRow
 from billplane.invoice.render.press import Press
-from billplane.invoice.service import drafts, pricing
+from billplane.invoice.service import drafts, einvoicing, pricing
 from billplane.money import CurrencyCode
 
 _STATES = {
@@ -63,7 +64,7 @@ async def print_issued(tx: Transaction, invoice_id: str) -> None:
 
 def locale_of(row: InvoiceRow) -> render.Locale:
     """Return the language of the customer's documents."""
-    return "de" if str(row.customer.get("locale", "")).lower()[:2] == "de" else "en"
+    return render.locale_named(str(row.customer.get("locale", "")))
 
 
 async def to_document(
@@ -71,14 +72,12 @@ async def to_document(
 ) -> render.InvoiceDocument:
     """Return the document as values to print; payments do not change what was issued."""
     row = held.row
-    if row.seller:
-        seller = pricing.seller_of(row.seller)
-    else:
-        seller = pricing.settings_of(await repository.settings(tx)).seller
+    settings = pricing.settings_of(await repository.settings(tx))
+    seller = pricing.seller_of(row.seller) if row.seller else settings.seller
     currency = CurrencyCode(row.currency_code)
     return render.InvoiceDocument(
-        seller=_seller(seller, locale),
-        customer=_customer(pricing.customer_of(row), locale),
+        seller=seller_of(seller, locale),
+        customer=customer_of(pricing.customer_of(row), locale),
         currency=currency,
         locale=locale,
         state=_STATES.get(row.state, render.DocumentState.FINAL),
@@ -86,25 +85,12 @@ async def to_document(
         issued_on=row.issued_on,
         due_on=row.due_on or row.due_requested_on,
         period=_period(row),
-        lines=tuple(
-            render.Line(
-                description=render.term(line.description, locale),
-                amount_minor=line.amount_minor,
-                quantity=line.quantity,
-                unit=render.term(line.unit, locale),
-                unit_amount=line.unit_amount,
-                tax_rate=line.tax_rate,
-            )
-            for line in held.lines
-        ),
+        lines=tuple(line_of(line, locale) for line in held.lines),
         subtotal_minor=row.subtotal_minor,
         discounts=tuple(
             render.Discount(item.description, -item.amount_minor) for item in held.discounts
         ),
-        taxes=tuple(
-            render.Tax(render.term(item.label, locale), item.base_minor, item.tax_minor)
-            for item in held.taxes
-        ),
+        taxes=taxes_of(held.taxes, locale),
         total_minor=row.total_minor,
         exchange=_exchange(row),
         notes=(
@@ -112,15 +98,61 @@ async def to_document(
             *([seller.footer] if seller.footer else ()),
         ),
         usage=_usage(pricing.chart_of(row)),
+        payment=_payment(seller, row),
+        look=look_of(settings.template, locale),
+        attachment=einvoicing.attachment(held, settings),
     )
 
 
-def _seller(seller: domain.Seller, locale: render.Locale) -> render.Party:
-    tax_ids = [seller.tax_id] if seller.tax_id else []
+def line_of(line: LineRow, locale: render.Locale) -> render.Line:
+    """Return a line as printed."""
+    return render.Line(
+        description=render.term(line.description, locale),
+        amount_minor=line.amount_minor,
+        quantity=line.quantity,
+        unit=render.term(line.unit, locale),
+        unit_amount=line.unit_amount,
+        tax_rate=line.tax_rate,
+    )
+
+
+def taxes_of(
+    taxes: Sequence[TaxRow | CreditTaxRow], locale: render.Locale
+) -> tuple[render.Tax, ...]:
+    """Return the groups of tax as printed."""
+    return tuple(
+        render.Tax(render.term(item.label, locale), item.base_minor, item.tax_minor)
+        for item in taxes
+    )
+
+
+def look_of(template: domain.Template, locale: render.Locale) -> render.Look:
+    """Return how the tenant's documents look in a language."""
+    return render.Look(template.accent, template.logo, template.wording.get(locale, {}))
+
+
+def _payment(seller: domain.Seller, row: InvoiceRow) -> tuple[tuple[str, str], ...]:
+    """Return what the payer needs to know; nothing where nothing is asked for."""
+    if not row.total_minor:
+        return ()
+    account = (
+        ("account_name", seller.account_name),
+        ("iban", " ".join(seller.iban[at : at + 4] for at in range(0, len(seller.iban), 4))),
+        ("bic", seller.bic),
+        ("reference", row.number if seller.iban else ""),
+        ("payment", seller.payment_instructions),
+    )
+    return tuple((word, value) for word, value in account if value)
+
+
+def seller_of(seller: domain.Seller, locale: render.Locale) -> render.Party:
+    """Return the seller as printed."""
+    tax_ids = [value for value in (seller.tax_id, seller.tax_number) if value]
     return _party(seller.name, seller.address, tax_ids, locale)
 
 
-def _customer(customer: domain.Customer, locale: render.Locale) -> render.Party:
+def customer_of(customer: domain.Customer, locale: render.Locale) -> render.Party:
+    """Return the customer as printed."""
     tax_ids = [item.value for item in customer.tax_ids]
     return _party(customer.name or customer.customer_id, customer.address, tax_ids, locale)
 

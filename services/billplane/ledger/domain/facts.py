@@ -24,6 +24,8 @@ class Fact:
     processor: str = ""
     of_invoice: bool = True
     won: bool = False
+    applied_minor: int = 0
+    by_hand: bool = False
 
 
 def fact_postings(fact: Fact) -> list[Posting]:
@@ -70,6 +72,21 @@ def _voided(fact: Fact, legs: _Legs) -> None:
     legs.postings += mirrored(issued.postings)
 
 
+def _credited(fact: Fact, legs: _Legs) -> None:
+    issued = _Legs(fact.currency_code)
+    issued.credit(fact.net_minor, "revenue")
+    for jurisdiction, amount in sorted(fact.taxes.items()):
+        issued.credit(amount, "tax_payable", jurisdiction)
+    issued.credit(fact.amount_minor - fact.net_minor - sum(fact.taxes.values()), "rounding")
+    legs.postings += mirrored(issued.postings)
+    legs.credit(fact.applied_minor, "receivables")
+    over = fact.amount_minor - fact.applied_minor
+    if fact.by_hand:
+        legs.credit(over, "cash", MANUAL)
+    else:
+        legs.credit(over, "unapplied_payments")
+
+
 def _paid_by_hand(fact: Fact, legs: _Legs) -> None:
     legs.debit(fact.amount_minor, "cash", MANUAL)
     legs.credit(fact.amount_minor, "receivables")
@@ -108,6 +125,7 @@ def _decided(fact: Fact, legs: _Legs) -> None:
 _RULES = {
     "InvoiceFinalized": _finalized,
     "InvoiceVoided": _voided,
+    "CreditNoteIssued": _credited,
     "InvoicePaid": _paid_by_hand,
     "InvoiceUncollectible": _written_off,
     "PaymentSucceeded": _paid,
@@ -123,6 +141,15 @@ _TAXES = {"<jurisdiction>": 19}
 EXAMPLES: Mapping[str, Fact] = {
     "InvoiceFinalized": Fact("InvoiceFinalized", _ANY, 119, net_minor=100, taxes=_TAXES),
     "InvoiceVoided": Fact("InvoiceVoided", _ANY, 119, net_minor=100, taxes=_TAXES),
+    "CreditNoteIssued, of what is due": Fact(
+        "CreditNoteIssued", _ANY, 119, net_minor=100, taxes=_TAXES, applied_minor=119
+    ),
+    "CreditNoteIssued, of what was paid": Fact(
+        "CreditNoteIssued", _ANY, 119, net_minor=100, taxes=_TAXES
+    ),
+    "CreditNoteIssued, given back by hand": Fact(
+        "CreditNoteIssued", _ANY, 119, net_minor=100, taxes=_TAXES, by_hand=True
+    ),
     "InvoicePaid, what was paid by hand": Fact("InvoicePaid", _ANY, 119),
     "InvoiceUncollectible, what is due": Fact("InvoiceUncollectible", _ANY, 119),
     "PaymentSucceeded, of an invoice": Fact(
@@ -132,7 +159,7 @@ EXAMPLES: Mapping[str, Fact] = {
         "PaymentSucceeded", _ANY, 119, fee_minor=3, processor=_PROCESSOR, of_invoice=False
     ),
     "RefundSucceeded, of an invoice": Fact("RefundSucceeded", _ANY, 119, processor=_PROCESSOR),
-    "RefundSucceeded, of none": Fact(
+    "RefundSucceeded, of a credit note or of none": Fact(
         "RefundSucceeded", _ANY, 119, processor=_PROCESSOR, of_invoice=False
     ),
     "DisputeOpened": Fact("DisputeOpened", _ANY, 119, fee_minor=15, processor=_PROCESSOR),

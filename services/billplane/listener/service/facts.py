@@ -45,6 +45,7 @@ FACTS: Final[tuple[MessageType, ...]] = (
     fact(subscription.SubscriptionCreated, "subscription"),
     fact(subscription.SubscriptionChanged, "subscription"),
     fact(subscription.SubscriptionEnded, "subscription"),
+    fact(subscription.SubscriptionTrialWillEnd, "subscription"),
     fact(subscription.CustomerCreated, "customer"),
     fact(subscription.CustomerUpdated, "customer"),
     fact(subscription.CustomerDeleted, "customer"),

@@ -13,9 +13,10 @@ from billplane.chassis.call import Call
 from billplane.chassis.database import ReadTransaction
 from billplane.chassis.rpc import to_timestamp
 from billplane.chassis.runtime import Runtime
-from billplane.metering import peers, repository
+from billplane.metering import peers
 from billplane.metering.domain import Meter
 from billplane.metering.errors import MeterNotFound, PlanNotFound
+from billplane.metering.repository import reading
 from billplane.metering.service.flush import Flusher
 from billplane.metering.service.meters import meters_by_name
 from billplane.metering.service.sharing import Shared
@@ -23,6 +24,7 @@ from billplane.metering.service.usage import Query, UsageRow, query_meter, whole
 from billplane.protos.pricing.v1 import pricing_pb2
 from billplane.protos.subscription.v1 import subscription_pb2
 from billplane.resources import BillingPlanSpec
+from billplane.resources.billing_plan import Interval
 from billplane.resources.intervals import calendar_period
 from billplane.resources.usage_windows import UsageQuery, Window, usage_queries
 
@@ -109,10 +111,10 @@ class Estimates:
     everything that was acknowledged before.
     """
 
-    def __init__(self, runtime: Runtime, flusher: Flusher) -> None:
+    def __init__(self, runtime: Runtime, flusher: Flusher, plans: Plans) -> None:
         self._runtime = runtime
         self._flusher = flusher
-        self._plans = Plans()
+        self._plans = plans
         self._runs: OrderedDict[_Asked, Shared[Estimate]] = OrderedDict()
         self._made: OrderedDict[_Asked, tuple[tuple[Any, ...], Estimate]] = OrderedDict()
 
@@ -142,13 +144,13 @@ class Estimates:
                 f"{asked.customer_id} is on no plan, and no plan of this tenant has `default: true`"
             )
         now = period.now.ToDatetime(tzinfo=UTC)
-        bounds = _bounds(period, plan.spec, now)
+        bounds = bounds_of(period, plan.spec.interval, now)
         subjects = [name for name in (period.customer_id, period.external_id) if name]
         if asked.customer_id not in subjects:
             subjects.append(asked.customer_id)
         async with call.reading() as tx:
             # Looked at first: usage that comes meanwhile makes the next mark another one.
-            mark = await repository.usage_mark(tx, subjects)
+            mark = await reading.usage_mark(tx, subjects)
             follows_from = (plan.id, plan.version, bounds, tuple(subjects), mark)
             made = self._made.get(asked)
             if made is not None and made[0] == follows_from:
@@ -238,7 +240,7 @@ async def _usage(
     }
     totals: dict[str, list[tuple[dict[str, str], Decimal, int]]] = {}
     if summed and whole_hours(bounds[0], bounds[1], "PERIOD", "Etc/UTC"):
-        for row in await repository.totals(tx, sorted(summed), subjects, bounds[0], bounds[1]):
+        for row in await reading.totals(tx, sorted(summed), subjects, bounds[0], bounds[1]):
             totals.setdefault(row.meter_id, []).append((row.dimensions, row.quantity, row.events))
     else:
         summed = set()
@@ -276,10 +278,10 @@ async def _every_page(tx: ReadTransaction, query: Query, meter: Meter) -> list[U
     return rows
 
 
-def _bounds(
-    period: subscription_pb2.GetCurrentPeriodResponse, spec: BillingPlanSpec, now: datetime
+def bounds_of(
+    period: subscription_pb2.GetCurrentPeriodResponse, interval: Interval, now: datetime
 ) -> tuple[datetime, datetime, datetime, datetime]:
-    """Return the open period; without a subscription that of the calendar, in the plan's zone."""
+    """Return the period at an instant, then the nominal one; the calendar's if not subscribed."""
     if period.subscription_id:
         return (
             period.starts_at.ToDatetime(tzinfo=UTC),
@@ -287,7 +289,7 @@ def _bounds(
             period.nominal_starts_at.ToDatetime(tzinfo=UTC),
             period.nominal_ends_at.ToDatetime(tzinfo=UTC),
         )
-    starts_at, ends_at = calendar_period(spec.interval, now)
+    starts_at, ends_at = calendar_period(interval, now)
     return starts_at, ends_at, starts_at, ends_at
 
 

@@ -8,8 +8,8 @@ from billplane.chassis import logging
 from billplane.chassis.errors import StoreUnavailable
 from billplane.chassis.faults import faultpoint, register
 from billplane.chassis.runtime import Runtime
-from billplane.metering import repository
 from billplane.metering.cache import after
+from billplane.metering.repository import storing
 from billplane.metering.service.intake import Intake
 from billplane.metering.service.sharing import Shared
 from billplane.metering.settings import MeteringSettings
@@ -84,7 +84,7 @@ class Flusher:
         while targets:
             try:
                 moved, last = await self._move(lane, sorted(targets))
-            except repository.LanesMet:
+            except storing.LanesMet:
                 continue  # the other lane went on, and what it stored is found now
             stored += moved
             targets = {
@@ -100,12 +100,12 @@ class Flusher:
         try:
             async with self._runtime.database.across_tenants() as session:
                 # One process reads a lane, so that no work is done twice.
-                await repository.lock_flush(session, lane)
+                await storing.lock_flush(session, lane)
                 last, rows = await self._read(shards)
                 faultpoint("flush.after_read")
-                stored = await repository.store_rows(session, [joined for _, joined in rows])
+                stored = await storing.store_rows(session, [joined for _, joined in rows])
                 faultpoint("flush.before_commit")
-        except repository.RowsRefused:
+        except storing.RowsRefused:
             lines = [(shard, line) for shard, joined in rows for line in joined.split(b"\n")]
             stored = await self._store_halves(lines)
         faultpoint("flush.after_store_before_trim")
@@ -143,8 +143,8 @@ class Flusher:
         """
         try:
             async with self._runtime.database.across_tenants() as session:
-                return await repository.store_rows(session, [line for _, line in lines])
-        except repository.RowsRefused as error:
+                return await storing.store_rows(session, [line for _, line in lines])
+        except storing.RowsRefused as error:
             if len(lines) == 1:
                 ((shard, line),) = lines
                 _log.error("usage_set_aside", shard=shard, bytes=len(line), error=str(error))

@@ -11,10 +11,10 @@ from billplane.chassis.auth import service_principal
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.rest import Page
 from billplane.chassis.runtime import Runtime
-from billplane.metering import repository
 from billplane.metering.domain import Meter, meter_of
 from billplane.metering.errors import MeterNotFound
 from billplane.metering.models import MeterRow
+from billplane.metering.repository import meters as repository
 from billplane.metering.service.sharing import Shared
 from billplane.resources import MeterSpec
 

@@ -1,6 +1,7 @@
 """Reading usage: a meter's quantity by window, dimensions and filter."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -13,17 +14,17 @@ from billplane.chassis.database import ReadTransaction
 from billplane.chassis.errors import CursorInvalid, FieldError, Invalid
 from billplane.chassis.fields import YEAR_MAX, YEAR_MIN
 from billplane.chassis.rest import Page, check_text, decode_cursor, encode_cursor
-from billplane.metering import peers, repository
+from billplane.metering import peers
 from billplane.metering.domain import Meter, meter_of, path_of
-from billplane.metering.errors import AggregationUnsupported
 from billplane.metering.models import UsageConflictRow
-from billplane.metering.repository import Asked
+from billplane.metering.repository import reading, subjects
+from billplane.metering.repository.reading import Asked
 from billplane.metering.service.meters import get_meter, spec_of
 
 PAGE_MAX = 5_000
 _SECONDS = {"HOUR": 3600, "QUARTER_HOUR": 900, "EVENT": 0}
 _HOUR = timedelta(hours=1)
-UNATTRIBUTED_MAX = 200
+_DIGEST = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,8 @@ class UsageRow:
     quantity: Decimal
     event_count: int
     properties: tuple[str, ...] = ()
+    source: str = ""
+    id: str = ""
 
 
 async def query_usage(
@@ -63,7 +66,7 @@ async def query_usage(
     Whole hours come from the hourly records where those can be put together, everything else
     from stored events.
 
-    Raises: MeterNotFound, Invalid, AggregationUnsupported, CursorInvalid, ScopeMissing.
+    Raises: MeterNotFound, Invalid, CursorInvalid, ScopeMissing.
     """
     tx.authorize("usage:read")
     row = await get_meter(tx, query.meter)
@@ -76,7 +79,7 @@ async def query_meter(
 ) -> tuple[list[UsageRow], str | None]:
     """Return a page of one meter's usage, as query_usage does.
 
-    Raises: Invalid, AggregationUnsupported, CursorInvalid.
+    Raises: Invalid, CursorInvalid.
     """
     asked = _checked(query, meter)
     found = await _answer(tx, asked)
@@ -88,6 +91,8 @@ async def query_meter(
             Decimal(item.quantity),
             int(item.events),
             tuple(value or "" for value in getattr(item, "properties", ())),
+            getattr(item, "source", ""),
+            getattr(item, "id", ""),
         )
         for item in found[: asked.limit - 1]
     ]
@@ -97,18 +102,14 @@ async def query_meter(
 
 async def _answer(tx: ReadTransaction, asked: Asked) -> Sequence[Any]:
     if asked.window == "EVENT":
-        return await repository.events(tx, asked)
+        return await reading.events(tx, asked)
     if asked.meter.aggregation == "WeightedSum":
-        if asked.window != "PERIOD":
-            raise AggregationUnsupported(
-                f"{asked.meter.name} is a weighted sum, which only a whole period has"
-            )
-        return await repository.weighted_sum(tx, asked)
+        return await reading.weighted_sum(tx, asked)
     if asked.meter.recorded and whole_hours(
         asked.starts_at, asked.ends_at, asked.window, asked.time_zone
     ):
-        return await repository.usage_from_records(tx, asked)
-    return await repository.usage_from_events(tx, asked)
+        return await reading.usage_from_records(tx, asked)
+    return await reading.usage_from_events(tx, asked)
 
 
 def _cursor(asked: Asked, last: Any) -> str:
@@ -213,7 +214,7 @@ async def list_conflicts(
 ) -> tuple[Sequence[UsageConflictRow], str | None]:
     """Return a page of events whose id had been used for other content; the first one stands."""
     tx.authorize("usage:read")
-    return await repository.page_of_conflicts(tx, page)
+    return await subjects.page_of_conflicts(tx, page)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,20 +227,44 @@ class Unattributed:
     last_at: datetime
 
 
-async def list_unattributed(call: Call) -> list[Unattributed]:
-    """Return the newest subjects of events that no customer has as its id or external_id.
+async def list_unattributed(call: Call, page: Page) -> tuple[list[Unattributed], str | None]:
+    """Return subjects of events that no customer has as its id or external_id, newest first.
 
-    Raises: ScopeMissing; subscription's errors.
+    Shape: a page may be shorter than asked for, where customers were made meanwhile.
+    Raises: CursorInvalid, ScopeMissing; subscription's errors.
     """
     call.principal.require("usage:read")
+    after = None if page.cursor is None else _after_subject(decode_cursor(page.cursor))
     async with call.reading() as tx:
-        rows = await repository.unknown_subjects(tx, UNATTRIBUTED_MAX)
-        names = [row.subject for row in rows]
+        found = await subjects.unknown_subjects(tx, after, page.order, page.limit + 1)
+    rows = found[: page.limit]
+    names = [row.subject for row in rows]
     owners = [(await peers.current_period(call, name)).customer_id for name in names]
     unknown = [name for name, owner in zip(names, owners, strict=True) if not owner]
     async with call.reading() as tx:
-        counts = await repository.counts_of_subjects(tx, unknown)
-    return [Unattributed(row.subject, row.events, row.first_at, row.last_at) for row in counts]
+        counted = await subjects.counts_of_subjects(tx, unknown)
+    order = {name: number for number, name in enumerate(names)}
+    listed = [Unattributed(row.subject, row.events, row.first_at, row.last_at) for row in counted]
+    listed.sort(key=lambda item: order[item.subject])
+    if len(found) <= page.limit:
+        return listed, None
+    last = rows[-1]
+    return listed, encode_cursor(f"{last.first_seen_at.isoformat()} {last.digest}")
+
+
+def _after_subject(text: str) -> tuple[datetime, str]:
+    """Read a cursor of the list of subjects.
+
+    Raises: CursorInvalid.
+    """
+    at, _, digest = text.partition(" ")
+    try:
+        seen_at = datetime.fromisoformat(at)
+    except ValueError:
+        raise _not_ours() from None
+    if seen_at.tzinfo is None or not _in_range(seen_at) or not _DIGEST.fullmatch(digest):
+        raise _not_ours()
+    return seen_at, digest
 
 
 async def attribute_subject(call: Call, subject: str) -> bool:
@@ -250,5 +275,5 @@ async def attribute_subject(call: Call, subject: str) -> bool:
     call.principal.require_internal()
     period = await peers.current_period(call, subject)
     async with call.writing() as tx:
-        await repository.note_customer(tx, subject, period.customer_id or None)
+        await subjects.note_customer(tx, subject, period.customer_id or None)
     return bool(period.customer_id)

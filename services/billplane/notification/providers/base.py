@@ -5,6 +5,15 @@ from typing import Protocol
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that goes along with an e-mail."""
+
+    file_name: str
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
     """What somebody is told; a short message has its text alone."""
 
@@ -15,6 +24,7 @@ class Letter:
     html: str
     sender_name: str = ""
     reply_to: str = ""
+    attachments: tuple[Attachment, ...] = ()
 
 
 class NotSent(Exception):

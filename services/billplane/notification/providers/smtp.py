@@ -93,4 +93,9 @@ class SmtpWay:
         message["Auto-Submitted"] = "auto-generated"
         message.set_content(letter.text)
         message.add_alternative(letter.html, subtype="html")
+        for file in letter.attachments:
+            main, _, sub = file.media_type.partition("/")
+            message.add_attachment(
+                file.content, maintype=main, subtype=sub, filename=file.file_name
+            )
         return message

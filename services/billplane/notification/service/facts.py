@@ -12,6 +12,7 @@ from billplane.protos.billing_core.v1 import events_pb2 as billing_core
 from billplane.protos.discount.v1 import events_pb2 as discount
 from billplane.protos.invoice.v1 import events_pb2 as invoice
 from billplane.protos.ledger.v1 import events_pb2 as ledger
+from billplane.protos.metering.v1 import events_pb2 as metering
 from billplane.protos.payment.v1 import events_pb2 as payment
 from billplane.protos.subscription.v1 import events_pb2 as subscription
 
@@ -135,6 +136,7 @@ SOURCES: Final = (
             (subscription.SubscriptionCreated, "created"),
             (subscription.SubscriptionChanged, "updated"),
             (subscription.SubscriptionEnded, "deleted"),
+            (subscription.SubscriptionTrialWillEnd, "trial_will_end"),
         )
     ),
     *(
@@ -147,6 +149,13 @@ SOURCES: Final = (
             (invoice.InvoiceVoided, "voided", ""),
             (invoice.InvoiceUncollectible, "marked_uncollectible", ""),
         )
+    ),
+    _itself(
+        invoice.CreditNoteIssued,
+        "credit_note.created",
+        "credit_note",
+        "credit_note_id",
+        aggregate="invoice",
     ),
     _itself(
         discount.DiscountApplied,
@@ -166,6 +175,7 @@ SOURCES: Final = (
     _itself(
         billing_core.ReservationExpired, "reservation.expired", "reservation", "reservation_id"
     ),
+    _itself(metering.UsageThresholdReached, "usage.threshold_reached", "usage_threshold", "id"),
     Source(fact(ledger.TransactionsPosted, "books"), ("ledger.transaction.posted",), _posted),
 )
 BY_WIRE_TYPE: Final = {source.message.wire_type: source for source in SOURCES}

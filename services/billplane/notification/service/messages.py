@@ -4,16 +4,18 @@ import asyncio
 import random
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final, cast
 
 from email_validator import EmailNotValidError, validate_email
 
 from billplane.chassis import ids, logging
 from billplane.chassis.database import ReadTransaction, Transaction
+from billplane.chassis.errors import Kind, PeerError
 from billplane.chassis.faults import faultpoint, register
 from billplane.chassis.jobs import Worker
 from billplane.chassis.rest import Page
-from billplane.notification import domain
+from billplane.notification import domain, peers
 from billplane.notification.errors import (
     MessageInvalid,
     MessageNotFailed,
@@ -22,7 +24,7 @@ from billplane.notification.errors import (
     TemplateNotFound,
 )
 from billplane.notification.models import MessageRow, SettingsRow
-from billplane.notification.providers.base import Letter, NotConfigured, NotSent, Way
+from billplane.notification.providers.base import Attachment, Letter, NotConfigured, NotSent, Way
 from billplane.notification.repository import messages
 from billplane.notification.service import templates
 from billplane.notification.service.templates import READ, WRITE
@@ -32,6 +34,8 @@ from billplane.protos.notification.v1.events_pb2 import NotifyTask
 _log = logging.get("notification")
 
 QUEUED, SENT, FAILED, NOT_CONFIGURED = "queued", "sent", "failed", "not_configured"
+# The variable that names an invoice whose PDF goes along.
+ATTACHED_INVOICE: Final = "attached_invoice_id"
 LEASE_SECONDS: Final = 120.0
 AT_ONCE: Final = 20
 _PHONE: Final = re.compile(r"\+[1-9][0-9]{6,14}\Z")
@@ -152,17 +156,31 @@ async def _send(worker: Worker, ways: Mapping[str, Way], due: Any, claimer: str)
     if state == SENT:
         subject = letter.subject
         try:
-            detail = await ways[row.channel].send(letter)
+            detail = await ways[row.channel].send(await _with_files(worker, row, letter))
         except NotConfigured as missing:
             state, detail = NOT_CONFIGURED, str(missing)
         except NotSent as failed:
             state, detail, final = FAILED, str(failed), failed.final
+        except PeerError as away:
+            state, detail, final = FAILED, away.detail, away.kind is Kind.NOT_FOUND
     faultpoint("notify.after_send_before_note")
     async with worker.transaction(due.tenant_id, due.livemode) as write:
         noted = await messages.locked_message(write, due.id)
         if noted is not None and noted.state == QUEUED and noted.claimed_by == claimer:
             _note(write, noted, state, detail, final=final)
             noted.subject = subject
+
+
+async def _with_files(worker: Worker, row: MessageRow, letter: Letter) -> Letter:
+    """Put the PDF along that the message names; short messages have none.
+
+    Raises: PeerError.
+    """
+    invoice_id = row.variables.get(ATTACHED_INVOICE, "")
+    if not invoice_id or row.channel != "email":
+        return letter
+    file = await peers.invoice_pdf(worker, row.tenant_id, invoice_id, livemode=row.livemode)
+    return replace(letter, attachments=(Attachment(*file),))
 
 
 def _note(tx: Transaction, row: MessageRow, state: str, detail: str, *, final: bool) -> None:

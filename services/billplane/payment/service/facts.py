@@ -15,6 +15,8 @@ from billplane.payment.service.objects import (
 )
 from billplane.protos.payment.v1 import events_pb2
 
+CREDIT_NOTE_TAG = "billplane_credit_note_id"
+
 _OF_INTENT = {
     "created": events_pb2.PaymentIntentCreated,
     "action_required": events_pb2.PaymentIntentActionRequired,
@@ -97,6 +99,7 @@ async def tell_refund(
         reason=refund.reason,
         object_json=as_json(refund_object(refund)),
         charge_json=as_json(charge_object(charge)),
+        credit_note_id=refund.tags.get(CREDIT_NOTE_TAG, ""),
     )
     await tx.publish(fact, aggregate_id=intent.id)
 

@@ -139,9 +139,10 @@ class ArrayColumns:
             totals[values, starts_at[span], seconds[span]] += micro
         return [SpanTotal(*key, totals[key]) for key in sorted(totals) if totals[key]]
 
-    def fits_steps(self) -> bool:
-        """Tell whether each row begins and ends within one step."""
-        return np.array_equal(*self._span_steps())
+    def fits_windows(self, window_of: SlotOfStep) -> bool:
+        """Tell whether each row begins and ends within one window of steps."""
+        spans = zip(*(steps.tolist() for steps in self._span_steps()), strict=True)
+        return all(window_of(first) == window_of(last) for first, last in spans)
 
     def amount_totals(self, index: int) -> list[AmountTotal]:
         """Sum the amounts that the events carry in one property."""

@@ -121,9 +121,9 @@ class ListColumns:
             totals[span] += micro
         return [SpanTotal(*key, totals[key]) for key in sorted(totals) if totals[key]]
 
-    def fits_steps(self) -> bool:
-        """Tell whether each row begins and ends within one step."""
-        return all(first == last for first, last in self._spans())
+    def fits_windows(self, window_of: SlotOfStep) -> bool:
+        """Tell whether each row begins and ends within one window of steps."""
+        return all(window_of(first) == window_of(last) for first, last in set(self._spans()))
 
     def amount_totals(self, index: int) -> list[AmountTotal]:
         """Sum the amounts that the events carry in one property."""

@@ -1,7 +1,8 @@
 """What a charge model answers with: exact amounts in the plan's currency, before any rounding."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
 from itertools import groupby
@@ -31,6 +32,34 @@ class Priced:
 
 
 @dataclass(frozen=True, slots=True)
+class FetchedPrice:
+    """What an external source answered for one group of usage.
+
+    Units: `amount` for all units or `unit_amount` for each, in the plan's currency's own unit.
+    Shape: `asked` and `answered` are JSON data; `stale` marks the last good answer of a source
+        that failed.
+    """
+
+    id: str
+    amount: Decimal | None
+    unit_amount: Decimal | None
+    asked: dict[str, Any]
+    answered: dict[str, Any]
+    fetched_at: datetime
+    stale: bool = False
+
+    def detail(self) -> dict[str, Any]:
+        """Return what a line tells of its price."""
+        return {
+            "id": self.id,
+            "asked": self.asked,
+            "answered": self.answered,
+            "fetched_at": self.fetched_at.isoformat().replace("+00:00", "Z"),
+            "stale": self.stale,
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class UsageToPrice:
     """The usage of one charge in one period, with what a model may need to price it."""
 
@@ -40,6 +69,7 @@ class UsageToPrice:
     period: Period
     whole: Period
     time_zone: str
+    prices: Mapping[Values, FetchedPrice] = field(default_factory=dict)
 
     def group_of(self, values: Values) -> Values:
         """Return the values by which the charge groups its lines."""

@@ -11,11 +11,24 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from billplane.money import CurrencyCode, to_ratio
-from billplane.pricing.domain import event_models, matrix, quantity_models, time_models
+from billplane.pricing.domain import (
+    event_models,
+    external,
+    matrix,
+    quantity_models,
+    time_models,
+)
 from billplane.pricing.domain.lines import Conversion, Draft, RatedLine
 from billplane.pricing.domain.list_columns import ListColumns
 from billplane.pricing.domain.periods import Period, calendar_period, share_of
-from billplane.pricing.domain.priced import Priced, UsageToPrice, ratio, text
+from billplane.pricing.domain.priced import (
+    FetchedPrice,
+    Priced,
+    UsageToPrice,
+    Values,
+    ratio,
+    text,
+)
 from billplane.pricing.domain.usage import UsageColumns, UsageLists
 from billplane.pricing.errors import (
     ChargeModelNotRated,
@@ -33,6 +46,7 @@ COMMITMENT: Final = "minimumCommitment"
 CAP: Final = "maximumCharge"
 
 _NO_USAGE: Final = UsageLists((), (), (), (), (), ())
+Prices = Mapping[str, Mapping[Values, FetchedPrice]]
 _Price = Callable[[Any, UsageToPrice], Iterator[Priced]]
 _MODELS: Final[dict[type, _Price]] = {
     models.Flat: quantity_models.price_flat,
@@ -48,6 +62,7 @@ _MODELS: Final[dict[type, _Price]] = {
     models.TimeOfUse: time_models.price_time_of_use,
     models.Demand: time_models.price_demand,
     models.Seats: time_models.price_seats,
+    models.External: external.price_external,
 }
 
 
@@ -63,6 +78,7 @@ def rate_period(
     target_currency: CurrencyCode | None = None,
     rate: Decimal | None = None,
     rate_id: str | None = None,
+    prices: Prices | None = None,
 ) -> list[RatedLine]:
     """Rate the period [starts_at, ends_at): its usage, its fees in arrears, its bounds.
 
@@ -73,7 +89,8 @@ def rate_period(
     commitment is prorated by days, the maximum is not.
 
     Units: `rate` in target currency for one unit of the plan's.
-    Shape: `usage` by charge name. Lines in the plan's order, then the bound that took effect.
+    Shape: `usage` by charge name, `prices` of external sources by charge and group. Lines in the
+        plan's order, then the bound that took effect.
     Raises: PeriodInvalid, CurrencyNotPriced, RateRequired, UsageChargeUnknown,
         UsageShapeMismatch, UsageWindowMismatch, ChargeModelNotRated, AmountTooLarge.
     """
@@ -82,7 +99,7 @@ def rate_period(
     in_advance = None if advance is None else _Span(spec, advance, nominal)
     if advance_only:
         return _fees_in_advance(spec, conversion, in_advance)
-    rated = _Span(spec, Period(starts_at, ends_at), nominal)
+    rated = _Span(spec, Period(starts_at, ends_at), nominal, prices)
     lines: list[RatedLine] = []
     total_minor = 0
     for charge in spec.charges:
@@ -110,8 +127,15 @@ def _fees_in_advance(
 class _Span:
     """The charges of one period."""
 
-    def __init__(self, spec: BillingPlanSpec, period: Period, nominal: Period | None) -> None:
+    def __init__(
+        self,
+        spec: BillingPlanSpec,
+        period: Period,
+        nominal: Period | None,
+        prices: Prices | None = None,
+    ) -> None:
         self._spec = spec
+        self._prices = prices or {}
         self._period = period
         self._zone = ZoneInfo(spec.interval.time_zone)
         if nominal is not None and nominal.contains(period):
@@ -168,6 +192,7 @@ class _Span:
             period=self._period,
             whole=self._whole,
             time_zone=self._spec.interval.time_zone,
+            prices=self._prices.get(charge.name, {}),
         )
         _require_shape(charge.name, to_price)
         for priced in _model_of(charge.name, usage)(usage.model.chosen, to_price):

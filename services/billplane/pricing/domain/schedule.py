@@ -38,6 +38,16 @@ class Schedule:
             slot = self._known[step] = self._look_up(step)
         return slot
 
+    def window_of(self, step: int, *, width: int) -> int:
+        """Return the step that begins the window of the wall clock which a step belongs to.
+
+        Units: `width` in steps, a divisor of an hour.
+        """
+        if width == 1:
+            return step
+        local = instant_of(step * STEP_SECONDS).astimezone(self._zone)
+        return step - local.minute * 60 // STEP_SECONDS % width
+
     def _look_up(self, step: int) -> int:
         local = instant_of(step * STEP_SECONDS).astimezone(self._zone)
         off = local.weekday() >= _SATURDAY or local.date() in self._holidays

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from fractions import Fraction
+from functools import partial
 from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -71,17 +72,22 @@ def price_demand(model: models.Demand, to_price: UsageToPrice) -> Iterator[Price
 
     The meter counts work (kWh), so a window's average (kW) is its sum by the hour.
     """
-    if not to_price.columns.fits_steps():
-        raise UsageWindowMismatch("demand is priced from quarter hours, not from wider rows")
-    schedule = Schedule(model.time_zone, weekday=model.weekday, weekend=model.weekend)
+    schedule = Schedule(
+        model.time_zone, weekday=model.weekday, weekend=model.weekend, holidays=model.holidays
+    )
     width = _WINDOW_STEPS[model.window]
+    window_of = partial(schedule.window_of, width=width)
+    if not to_price.columns.fits_windows(window_of):
+        raise UsageWindowMismatch(
+            f"demand over windows of {model.window} cannot be priced from wider usage rows"
+        )
     for group, members in by_group(to_price, to_price.columns.step_totals()):
         windows: defaultdict[int, int] = defaultdict(int)
         for member in members:
-            windows[member.step // width] += member.micro
+            windows[window_of(member.step)] += member.micro
         peaks: dict[int, Fraction] = {}
         for window, micro in windows.items():
-            slot = schedule.slot_of(window * width)
+            slot = schedule.slot_of(window)
             average = units(micro) * Fraction(_HOUR, width * STEP_SECONDS)
             peaks[slot] = max(average, peaks.get(slot, Fraction(0)))
         if any(peaks.values()):

@@ -169,8 +169,8 @@ class UsageColumns(Protocol):
     def span_totals(self) -> list[SpanTotal]:
         """Sum by dimensions and the exact span of a row."""
 
-    def fits_steps(self) -> bool:
-        """Tell whether each row begins and ends within one step."""
+    def fits_windows(self, window_of: SlotOfStep) -> bool:
+        """Tell whether each row begins and ends within one window of steps."""
 
     def amount_totals(self, index: int) -> list[AmountTotal]:
         """Sum the amounts that the events carry in one property."""

@@ -21,6 +21,7 @@ from billplane.pricing.errors import (
     PlanVersionNotFound,
 )
 from billplane.pricing.models import PlanRow, PlanVersionRow
+from billplane.pricing.service import prices
 from billplane.protos.pricing.v1.events_pb2 import PlanPublished
 from billplane.resources import BillingPlanSpec, SpecError, spec_hash
 from billplane.resources.common import NAME_PATTERN
@@ -115,7 +116,18 @@ async def publish_version(tx: Transaction, plan: str, spec_json: str) -> PlanVie
     Raises: PlanNotFound, PlanArchived, ManagedByResource, Invalid, DefaultPlanTaken, ScopeMissing.
     """
     row = await _own_plan(tx, plan)
-    return await _publish(tx, row, applied.read_spec_json(KIND, spec_json).document())
+    return await _publish(tx, row, read_spec(spec_json).document())
+
+
+def read_spec(spec_json: str) -> BillingPlanSpec:
+    """Read a spec that is not published.
+
+    Raises: Invalid.
+    """
+    spec = applied.read_spec_json(KIND, spec_json)
+    if not isinstance(spec, BillingPlanSpec):
+        raise TypeError(f"{type(spec).__name__} is no plan's spec")
+    return spec
 
 
 async def archive_plan(tx: Transaction, plan: str) -> PlanView:
@@ -276,6 +288,7 @@ async def _settle(tx: Transaction, row: PlanRow, spec: Any) -> PlanView:
     )
     row.version = version.version
     tx.session.add(version)
+    tx.session.add_all(prices.rows_of(row, version, spec))
     await tx.session.flush()
     selector = spec.rollout.selector
     await tx.publish(

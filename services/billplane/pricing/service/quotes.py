@@ -13,9 +13,11 @@ from billplane.chassis.errors import FieldError, Invalid
 from billplane.money import CurrencyCode, to_decimal
 from billplane.pricing import domain, peers
 from billplane.pricing.domain import Item, Period, RatedLine
-from billplane.pricing.errors import CurrencyNotPriced
+from billplane.pricing.errors import CurrencyNotPriced, MeterNotPriced
+from billplane.pricing.models import PriceRow
 from billplane.pricing.peers import QuotedRate
-from billplane.pricing.service import plans
+from billplane.pricing.service import external, plans, prices
+from billplane.pricing.service.prices import sources_of
 from billplane.pricing.service.rating import currency_of
 from billplane.resources import BillingPlanSpec
 
@@ -54,16 +56,25 @@ async def quote_period(
     items: Sequence[Item],
     at: datetime | None,
     currency_code: str,
+    customer: str = "",
 ) -> Quote:
-    """Tell what one whole period costs in which the items are used: fees, usage and bounds.
+    """Tell what a whole period would cost: its fees, some usage, its bounds.
+
+    Where a customer is named, its currency counts unless one is given, and its plan unless one is.
 
     Raises: PlanNotFound, PlanVersionNotFound, Invalid, MeterNotPriced, UsageQuantityInvalid,
-        CurrencyNotPriced, PeriodInvalid, ScopeMissing, what the rating core raises, and
-        exchange_rate's error where it knows no rate.
+        CurrencyNotPriced, PeriodInvalid, CustomerNotFound, PriceUnavailable, ScopeMissing, what
+        the rating core raises, and exchange_rate's error where it knows no rate.
     """
     call.principal.require("plans:read")
     if len(items) > ITEMS_MAX:
         raise Invalid([FieldError("/items", "TOO_LONG", f"at most {ITEMS_MAX} items")])
+    if customer:
+        known = await peers.customer(call, customer, at)
+        customer = known.id
+        currency_code = currency_code or known.currency
+        if not plan:
+            plan, version = known.plan_id, known.plan_version
     async with call.reading() as tx:
         found = await plans.get_plan(tx, plan, version)
         at = at or tx.now
@@ -72,6 +83,9 @@ async def quote_period(
     usage = domain.quoted_usage(spec, items, period, at)
     target = currency_of(currency_code, "currency_code") or spec.currency
     rate = None if target == spec.currency else await _rate(call, spec, target, at)
+    fetched = await external.fetch_prices(
+        call, sources_of(call), spec, usage, plan=found.row.id, customer=customer, at=at
+    )
     lines = domain.rate_period(
         spec,
         starts_at=period.starts_at,
@@ -82,6 +96,7 @@ async def quote_period(
         target_currency=target,
         rate=None if rate is None else rate.rate,
         rate_id=None if rate is None else rate.rate_id,
+        prices=fetched,
     )
     return Quote(found, period, lines, target, rate)
 
@@ -94,20 +109,50 @@ async def calculate_price(
     item: Item | None,
     at: datetime | None,
     currency_code: str,
+    customer: str = "",
+    price: str = "",
 ) -> Quote:
     """Price some quantity of one meter, without the plan's fees and bounds; no item: fees only.
 
-    Raises: what quote_period raises.
+    A price stands for its plan, version and charge, and for its meter where none is given.
+
+    Raises: PriceNotFound, and what quote_period raises.
     """
+    charge = ""
+    if price:
+        async with call.reading() as tx:
+            row = await prices.get_price(tx, price)
+        plan, version, charge = row.plan_id, row.version, row.charge
+        item = _item_of(row, item)
     items = [] if item is None else [item]
     whole = await quote_period(
-        call, plan=plan, version=version, items=items, at=at, currency_code=currency_code
+        call,
+        plan=plan,
+        version=version,
+        items=items,
+        at=at,
+        currency_code=currency_code,
+        customer=customer,
     )
     kind = "recurring" if item is None else "usage"
     lines = [line for line in whole.lines if line.kind == kind]
     if item is not None:
         lines = [line for line in lines if line.unit == item.meter]
+    if charge:
+        lines = [line for line in lines if line.charge == charge]
     return Quote(whole.plan, whole.period, lines, whole.currency, whole.rate)
+
+
+def _item_of(row: PriceRow, item: Item | None) -> Item | None:
+    if not row.meter:
+        return None
+    if item is None or (item.meter and item.meter != row.meter):
+        raise MeterNotPriced(
+            f"the price {row.id} is for the meter {row.meter}: give a quantity of it",
+            field="quantity" if item is None else "meter",
+            metadata={"meter": row.meter},
+        )
+    return Item(row.meter, item.quantity, item.dimensions)
 
 
 async def _rate(

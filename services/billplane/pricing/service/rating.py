@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Final, TypeVar
 
@@ -12,9 +13,10 @@ from billplane.chassis.call import Call
 from billplane.chassis.errors import FieldError, Invalid
 from billplane.money import CurrencyCode, UnknownCurrency, parse_currency
 from billplane.pricing import domain
-from billplane.pricing.domain import Period, RatedLine, UsageLists
+from billplane.pricing.domain import Period, Prices, RatedLine, UsageLists
 from billplane.pricing.errors import RateRequired, UsageOutOfRange
-from billplane.pricing.service import plans
+from billplane.pricing.service import external, plans
+from billplane.pricing.service.external import PriceSources
 from billplane.resources import BillingPlanSpec
 
 # From here on rating takes longer than other requests should wait for.
@@ -31,7 +33,8 @@ Answer = TypeVar("Answer")
 class RatingState:
     """What rating keeps in a process: bounded threads for large periods, and specs it has read."""
 
-    def __init__(self, threads: int) -> None:
+    def __init__(self, threads: int, sources: PriceSources) -> None:
+        self.sources = sources
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="rating")
         self._specs: OrderedDict[tuple[str, str, int], BillingPlanSpec] = OrderedDict()
 
@@ -62,13 +65,15 @@ class RatingState:
     async def close(self) -> None:
         """Let what is begun finish and drop the rest."""
         await asyncio.to_thread(self._threads.shutdown, wait=True, cancel_futures=True)
+        await self.sources.client.close()
 
 
 @dataclass(frozen=True, slots=True)
 class PeriodToRate:
     """One billing period of one subscription.
 
-    Shape: `read_usage` gives the usage by charge name; it is called where the rating runs.
+    Shape: `spec_json` takes the place of the plan's spec where it is given. `read_usage` gives the
+        usage by charge name; it is called where the rating runs.
     """
 
     plan: str
@@ -81,7 +86,10 @@ class PeriodToRate:
     rate: str
     rate_id: str
     row_count: int
+    spec_json: str
     read_usage: Callable[[], Mapping[str, UsageLists]]
+    customer: str = ""
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +107,19 @@ async def rate_period(call: Call, asked: PeriodToRate) -> RatedPeriod:
         the rating core raises.
     """
     state: RatingState = call.runtime.state
-    spec = await state.spec(call, asked.plan, asked.version)
+    if asked.spec_json:
+        call.principal.require("plans:read")
+        spec = plans.read_spec(asked.spec_json)
+    else:
+        spec = await state.spec(call, asked.plan, asked.version)
     target = currency_of(asked.target_currency, "target_currency")
     rate = rate_of(asked.rate)
+    prices: Prices = {}
+    if external.asks_others(spec) and not asked.advance_only:
+        prices = await _external_prices(call, state.sources, spec, asked)
 
     def work() -> list[RatedLine]:
-        return _rate(spec, asked, target, rate)
+        return _rate(spec, asked, target, rate, prices)
 
     lines = await state.run(work) if asked.row_count > ROWS_INLINE_MAX else work()
     return RatedPeriod(lines, target or spec.currency)
@@ -141,6 +156,7 @@ def _rate(
     asked: PeriodToRate,
     target: CurrencyCode | None,
     rate: Decimal | None,
+    prices: Prices,
 ) -> list[RatedLine]:
     usage = asked.read_usage()
     for lists in usage.values():
@@ -156,6 +172,29 @@ def _rate(
         target_currency=target,
         rate=rate,
         rate_id=asked.rate_id or None,
+        prices=prices,
+    )
+
+
+async def _external_prices(
+    call: Call, sources: PriceSources, spec: BillingPlanSpec, asked: PeriodToRate
+) -> Prices:
+    """Ask external sources, as of the period's end or of now where that is earlier."""
+    wanted = external.external_charges(spec)
+    usage = {
+        charge: domain.columns_from_lists(lists)
+        for charge, lists in asked.read_usage().items()
+        if charge in wanted
+    }
+    ends_at = asked.period.ends_at
+    return await external.fetch_prices(
+        call,
+        sources,
+        spec,
+        usage,
+        plan=asked.plan,
+        customer=asked.customer,
+        at=min(asked.at or ends_at, ends_at),
     )
 
 

@@ -1,59 +1,38 @@
-"""Billing one period: usage and fees become lines, lines become an invoice."""
+"""Billing what is due of one subscription: documents are made, numbered and noted."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
-from zoneinfo import ZoneInfo
+from typing import Literal
 
-from billplane.chassis import logging
+from billplane.chassis import ids, logging
 from billplane.chassis.auth import Principal, service_principal
+from billplane.chassis.call import Call
 from billplane.chassis.faults import faultpoint, register
-from billplane.chassis.rpc import to_timestamp
 from billplane.chassis.runtime import Runtime
-from billplane.protos.exchange_rate.v1 import exchange_rate_pb2
 from billplane.protos.invoice.v1 import invoice_pb2
-from billplane.protos.pricing.v1 import pricing_pb2
-from billplane.resources.usage_windows import UsageQuery, usage_queries
 from billplane.subscription import domain, repository
 from billplane.subscription.errors import SubscriptionBusy, SubscriptionNotFound
-from billplane.subscription.models import BilledPeriodRow, CustomerRow, SubscriptionRow
-from billplane.subscription.peers import Peers, Plan
-from billplane.subscription.service.late_usage import late_lines
-from billplane.subscription.service.subscriptions import (
-    announce,
+from billplane.subscription.models import InvoiceItemRow
+from billplane.subscription.peers import Peers, peers_of
+from billplane.subscription.service import documents, items
+from billplane.subscription.service.documents import Part, Work
+from billplane.subscription.service.periods import (
+    advance_from,
     bills_in_advance,
-    check_priced,
+    open_after_pause,
     period_of,
     set_period,
+    take_next_plan,
 )
+from billplane.subscription.service.subscriptions import announce
 
 _log = logging.get("subscription")
 LEASE = timedelta(seconds=20)
 
 register("billing.after_create_invoice", "billing.after_finalize_invoice")
 
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """Everything known of what is to be billed."""
-
-    row: SubscriptionRow
-    customer: CustomerRow
-    plan: Plan
-    period: domain.Period
-    now: datetime
-    before: BilledPeriodRow | None
-
-    @property
-    def goes_on(self) -> bool:
-        """True when another period follows this one."""
-        cancel_at = self.row.cancel_at
-        return cancel_at is None or cancel_at > self.period.ends_at
-
-    @property
-    def aliases(self) -> list[str]:
-        """Names that usage events may carry instead of the customer's id."""
-        return [self.customer.external_id] if self.customer.external_id else []
+Due = Literal["items", "advance", "period"]
 
 
 async def bill_due(
@@ -67,30 +46,81 @@ async def bill_due(
     until: datetime | None,
     grace: timedelta,
 ) -> int:
-    """Bill every period of one subscription that has ended; return how many invoices it took.
+    """Bill everything of one subscription that is due; return how many invoices it took.
 
-    Raises: SubscriptionBusy while another worker has it; whatever the peers refuse. The period
-        stays due then.
-    Idempotent by: subscription and period start.
+    Raises: SubscriptionBusy while another worker has it; whatever the peers refuse. What could
+        not be billed stays due then.
+    Idempotent by: subscription and period start, or the document that waiting items are for.
     """
     async with runtime.database.write(runtime, principal) as tx:
         if not await repository.claim(tx, subscription_id, claimer, LEASE):
             raise SubscriptionBusy(f"another worker bills {subscription_id}")
     invoices = 0
-    while True:
-        work = await _load(runtime, principal, subscription_id, run_id)
-        horizon = min(until or datetime.max.replace(tzinfo=work.now.tzinfo), work.now)
-        if work.row.ended_at is not None:
-            return invoices
-        if work.row.advance_due and work.row.billing_starts_at <= horizon:
-            invoice = await _bill(runtime, principal, work, run_id, finalize, advance_only=True)
-            await _advance_billed(runtime, principal, work, invoice)
-        elif work.period.ends_at <= (horizon if work.row.test_clock_id else horizon - grace):
-            invoice = await _bill(runtime, principal, work, run_id, finalize, advance_only=False)
-            await _period_billed(runtime, principal, work, invoice, run_id)
-        else:
-            return invoices
-        invoices += 1
+    try:
+        while True:
+            work = await _load(runtime, principal, subscription_id, run_id)
+            due = _due(work, until, grace)
+            if due is None:
+                return invoices
+            invoice = await _bill(runtime, principal, work, run_id, finalize, due)
+            if due == "period":
+                await _period_billed(runtime, principal, work, invoice, run_id)
+            else:
+                await _others_billed(runtime, principal, work, invoice, due)
+            invoices += invoice is not None
+    finally:
+        async with runtime.database.write(runtime, principal) as tx:
+            await repository.release(tx, subscription_id, claimer)
+
+
+async def bill_before_change(call: Call, subscription_id: str) -> None:
+    """Bill what is due of a subscription at once, without waiting for late usage.
+
+    Raises: as bill_due.
+    """
+    work = await load_for(call, subscription_id)
+    if _due(work, None, timedelta(0)) is None:
+        return
+    own = peers_of(call)
+    await own.flush_usage(work.now)
+    await bill_due(
+        call.runtime,
+        own.principal,
+        subscription_id,
+        claimer=ids.new("wrk"),
+        run_id=f"change:{subscription_id}",
+        finalize=True,
+        until=None,
+        grace=timedelta(0),
+    )
+
+
+async def load_for(call: Call, subscription_id: str) -> Work:
+    """Return a subscription with its plans, its period and what waits for its next invoice.
+
+    Raises: SubscriptionNotFound, the peers' errors.
+    """
+    own = peers_of(call)
+    work = await _load(call.runtime, own.principal, subscription_id, call.request_id)
+    async with call.runtime.database.read(call.runtime, own.principal) as tx:
+        waiting = await repository.waiting_items(tx, work.row, work.customer.currency_code)
+    return replace(work, items=waiting)
+
+
+def _due(work: Work, until: datetime | None, grace: timedelta) -> Due | None:
+    """Tell what is to be billed next: what waits, then first fees, then a period that has ended."""
+    row = work.row
+    horizon = min(until or datetime.max.replace(tzinfo=work.now.tzinfo), work.now)
+    if row.ended_at is not None:
+        return None
+    if row.items_due is not None:
+        return "items"
+    if row.advance_due and max(advance_from(row), row.period_starts_at) <= horizon:
+        opened = work.period.starts_at >= advance_from(row)
+        if opened and not row.held:
+            return "advance"
+    ended = work.period.ends_at <= (horizon if row.test_clock_id else horizon - grace)
+    return "period" if ended and not row.held else None
 
 
 async def preview(
@@ -105,8 +135,12 @@ async def preview(
     work = await _load(runtime, own, subscription_id, request_id)
     peers = Peers(runtime, own, request_id)
     await peers.flush_usage(work.now)
-    request = await _document(peers, work, request_id, advance_only=False)
-    return await peers.preview_invoice(request)
+    document = await documents.period_document(peers, work, request_id)
+    async with runtime.database.read(runtime, own) as tx:
+        waiting = await repository.waiting_items(tx, work.row, work.customer.currency_code)
+    chosen, _ = await _within_total(peers, document, waiting)
+    documents.add_items(document, chosen, document.time_zone)
+    return await peers.preview_invoice(document)
 
 
 async def _load(
@@ -118,23 +152,41 @@ async def _load(
         if row is None or customer is None:
             raise SubscriptionNotFound(f"there is no subscription {subscription_id}")
         now = await repository.now_of(tx, row.test_clock_id)
-        before = await repository.billed_before(tx, row.id, row.period_starts_at)
-    plan = await Peers(runtime, principal, request_id).plan(row.plan_id, row.plan_version)
-    return Work(row, customer, plan, period_of(row), now, before)
+        billed = await repository.billed_until(tx, row.id, row.period_starts_at)
+    peers, period = Peers(runtime, principal, request_id), period_of(row)
+    plan = await peers.plan(row.plan_id, row.plan_version)
+    following = None
+    if row.next_plan is not None:
+        following = await peers.plan(row.next_plan["plan_id"], row.next_plan["plan_version"])
+    elif row.next_plan_version is not None:
+        following = await peers.plan(row.plan_id, row.next_plan_version)
+    parts = []
+    for segment in map(domain.Segment.of_json, row.segments):
+        held = await peers.plan(segment.plan_id, segment.plan_version)
+        parts.append(Part(held, segment.starts_at, segment.ends_at))
+    starts_at = parts[-1].ends_at if parts else period.starts_at
+    if starts_at < period.ends_at:
+        parts.append(Part(plan, starts_at, period.ends_at))
+    return Work(row, customer, plan, period, now, billed, tuple(parts), following)
 
 
 async def _bill(
-    runtime: Runtime,
-    principal: Principal,
-    work: Work,
-    run_id: str,
-    finalize: bool,
-    *,
-    advance_only: bool,
-) -> invoice_pb2.Invoice:
+    runtime: Runtime, principal: Principal, work: Work, run_id: str, finalize: bool, due: Due
+) -> invoice_pb2.Invoice | None:
+    """Make the document and its invoice; None where there is nothing on it."""
     peers = Peers(runtime, principal, run_id)
-    request = await _document(peers, work, run_id, advance_only=advance_only)
-    invoice = await peers.create_invoice(request)
+    if due == "advance":
+        document = await documents.advance_document(peers, work, run_id)
+    elif due == "items":
+        document = documents.items_document(work, work.row.items_due or "", run_id)
+    else:
+        document = await documents.period_document(peers, work, run_id)
+    if due != "advance":
+        taken = await _take_items(runtime, principal, peers, work, document)
+        documents.add_items(document, taken, document.time_zone)
+        if due == "items" and not taken:
+            return None
+    invoice = await peers.create_invoice(document)
     faultpoint("billing.after_create_invoice")
     if finalize and invoice.state in ("draft", "finalizing"):
         invoice = await peers.finalize_invoice(invoice.id, work.now)
@@ -142,246 +194,110 @@ async def _bill(
     return invoice
 
 
-async def _document(
-    peers: Peers, work: Work, run_id: str, *, advance_only: bool
-) -> invoice_pb2.CreateInvoiceRequest:
-    """Ask for usage, rate and lines, and put the document together."""
-    row, customer, plan, period = work.row, work.customer, work.plan, work.period
-    check_priced(plan.spec, customer.currency_code)
-    zone = plan.spec.interval.time_zone
-    conversion = await _conversion(peers, work, zone)
-    queries = (
-        []
-        if advance_only
-        else usage_queries(plan.spec, starts_at=period.starts_at, ends_at=period.ends_at)
-    )
-    usage = [
-        pricing_pb2.ChargeUsage(
-            charge=query.charge,
-            rows=await peers.usage(
-                query, customer.id, work.aliases, period.starts_at, period.ends_at
-            ),
-        )
-        for query in queries
-    ]
-    rated = await peers.rated(_rating(work, usage, conversion, advance_only=advance_only))
-    lines = list(rated.lines)
-    if not advance_only:
-        lines += await _next_version(peers, work, conversion)
-        lines += await _late(peers, work)
-    kind = "advance" if advance_only else "run"
-    starts = period.starts_at.isoformat()
-    return invoice_pb2.CreateInvoiceRequest(
-        request_id=f"{kind}:{row.id}:{starts}",
-        customer=_snapshot(customer),
-        subscription_id=row.id,
-        plan_id=plan.id,
-        plan_name=plan.name,
-        # The first invoice of fees in advance is not the period's own invoice.
-        period_starts_at=None if advance_only else to_timestamp(period.starts_at),
-        period_ends_at=None if advance_only else to_timestamp(period.ends_at),
-        currency_code=rated.currency_code,
-        lines=[_line(line, zone, period) for line in lines],
-        coupon_codes=row.coupon_codes,
-        at=to_timestamp(work.now),
-        chart=await _chart(peers, work, queries),
-        conversion=_note(conversion),
-        time_zone=zone,
-        metadata={"billing_run_id": run_id} if run_id.startswith("run_") else {},
-    )
-
-
-async def _late(peers: Peers, work: Work) -> list[pricing_pb2.RatedLine]:
-    """Return what usage of the period before, billed already, adds now."""
-    if work.before is None:
-        return []
-    names = [work.customer.id, *work.aliases]
-    return await late_lines(
-        peers, work.before, work.plan.id, work.row.billing_starts_at, names, work.now
-    )
-
-
-def _rating(
+async def _take_items(
+    runtime: Runtime,
+    principal: Principal,
+    peers: Peers,
     work: Work,
-    usage: list[pricing_pb2.ChargeUsage],
-    conversion: exchange_rate_pb2.Rate | None,
-    *,
-    advance_only: bool,
-) -> pricing_pb2.RatePeriodRequest:
-    row, period = work.row, work.period
-    advance: domain.Period | None = None
-    if advance_only:
-        advance = period
-    elif work.goes_on and row.next_plan_version is None:
-        advance = domain.period_after(work.plan.spec.interval, row.billing_starts_at, period)
-    return pricing_pb2.RatePeriodRequest(
-        plan_id=work.plan.id,
-        version=work.plan.version,
-        starts_at=to_timestamp(period.starts_at),
-        ends_at=to_timestamp(period.ends_at),
-        nominal_starts_at=to_timestamp(period.nominal_starts_at),
-        nominal_ends_at=to_timestamp(period.nominal_ends_at),
-        usage=usage,
-        target_currency=work.customer.currency_code,
-        rate=conversion.rate if conversion else "",
-        rate_id=" ".join(conversion.rate_ids) if conversion else "",
-        at=to_timestamp(work.now),
-        advance_starts_at=to_timestamp(advance.starts_at) if advance else None,
-        advance_ends_at=to_timestamp(advance.ends_at) if advance else None,
-        advance_only=advance_only,
-    )
-
-
-async def _next_version(
-    peers: Peers, work: Work, conversion: exchange_rate_pb2.Rate | None
-) -> list[pricing_pb2.RatedLine]:
-    """Return the fees in advance of the next period where it runs on another version."""
-    version, plan = work.row.next_plan_version, work.plan
-    if version is None or not work.goes_on:
-        return []
-    following = await peers.plan(plan.id, version)
-    check_priced(following.spec, work.customer.currency_code)
-    if not bills_in_advance(following.spec):
-        return []
-    period = domain.period_after(plan.spec.interval, work.row.billing_starts_at, work.period)
-    ahead = replace(work, plan=following, period=period)
-    if following.spec.currency != plan.spec.currency:
-        conversion = await _conversion(peers, ahead, following.spec.interval.time_zone)
-    rated = await peers.rated(_rating(ahead, [], conversion, advance_only=True))
-    return list(rated.lines)
-
-
-async def _conversion(peers: Peers, work: Work, zone: str) -> exchange_rate_pb2.Rate | None:
-    """Return the one rate of the document: as of the period's last local date."""
-    spec, currency = work.plan.spec, work.customer.currency_code
-    if currency == spec.currency:
-        return None
-    feed = next(other.rate_feed for other in spec.also_priced_in if other.currency == currency)
-    as_of = domain.last_local_date(work.period, zone)
-    today = work.now.astimezone(ZoneInfo(zone)).date()
-    return await peers.rate(spec.currency, currency, feed, min(as_of, today), work.now)
-
-
-async def _chart(peers: Peers, work: Work, queries: list[UsageQuery]) -> invoice_pb2.Chart | None:
-    """Return the first usage charge by day; a document without usage has no chart."""
-    if not queries:
-        return None
-    query, period = queries[0], work.period
-    points = await peers.daily_usage(
-        query, work.customer.id, work.aliases, period.starts_at, period.ends_at
-    )
-    if not points:
-        return None
-    charge = next(item for item in work.plan.spec.charges if item.name == query.charge)
-    zone = ZoneInfo(query.time_zone)
-    return invoice_pb2.Chart(
-        title=charge.display_name or charge.name,
-        unit="",
-        points=[
-            invoice_pb2.ChartPoint(
-                label=starts_at.astimezone(zone).date().isoformat(), quantity=quantity
-            )
-            for starts_at, quantity in points
-        ],
-    )
-
-
-def _line(line: pricing_pb2.RatedLine, zone: str, period: domain.Period) -> invoice_pb2.NewLine:
-    tax_on = domain.last_local_date(period, zone).isoformat()
-    return invoice_pb2.NewLine(
-        charge=line.charge,
-        kind=line.kind,
-        description=line.description,
-        quantity=line.quantity,
-        unit=line.unit,
-        unit_amount=line.unit_amount,
-        amount_minor=line.amount_minor,
-        tax_category=line.tax_category,
-        starts_at=line.starts_at if line.HasField("starts_at") else to_timestamp(period.starts_at),
-        ends_at=line.ends_at if line.HasField("ends_at") else to_timestamp(period.ends_at),
-        tax_on=_tax_on(line, zone) or tax_on,
-        detail_json=line.detail_json,
-    )
-
-
-def _tax_on(line: pricing_pb2.RatedLine, zone: str) -> str:
-    """Return the last local day of the line's own period."""
-    if not line.HasField("ends_at"):
-        return ""
-    ends_at = line.ends_at.ToDatetime(tzinfo=ZoneInfo("UTC"))
-    return (ends_at - timedelta(microseconds=1)).astimezone(ZoneInfo(zone)).date().isoformat()
-
-
-def _snapshot(customer: CustomerRow) -> invoice_pb2.CustomerSnapshot:
-    address: dict[str, Any] = customer.address
-    return invoice_pb2.CustomerSnapshot(
-        customer_id=customer.id,
-        external_id=customer.external_id or "",
-        name=customer.name,
-        email=customer.email,
-        address=invoice_pb2.Address(**address),
-        tax_ids=[invoice_pb2.TaxId(**item) for item in customer.tax_ids],
-        tax_type=customer.tax_type,
-        user_type=customer.user_type,
-        locale=customer.locale,
-        payment_terms_days=customer.payment_terms_days,
-        test_clock_id=customer.test_clock_id or "",
-    )
-
-
-def _note(rate: exchange_rate_pb2.Rate | None) -> invoice_pb2.ConversionNote | None:
-    if rate is None:
-        return None
-    return invoice_pb2.ConversionNote(
-        base=rate.base,
-        quote=rate.quote,
-        rate=rate.rate,
-        rate_id=" ".join(rate.rate_ids),
-        as_of=rate.as_of,
-        source=rate.source,
-    )
-
-
-async def _advance_billed(
-    runtime: Runtime, principal: Principal, work: Work, invoice: invoice_pb2.Invoice
-) -> None:
+    document: invoice_pb2.CreateInvoiceRequest,
+) -> Sequence[InvoiceItemRow]:
+    """Take what waits for the document, credits as far as it has room for them."""
+    name = document.request_id
     async with runtime.database.write(runtime, principal) as tx:
         row = await repository.lock_subscription(tx, work.row.id)
-        if row is not None:
+        if row is None:
+            return []
+        if row.document != name:
+            await repository.take_items(tx, row, document.currency_code, name)
+            row.document = name
+        found = await repository.items_of(tx, row.customer_id, name)
+    chosen, amounts = await _within_total(peers, document, found)
+    if any(item.amount_minor != amount for item, amount in zip(found, amounts, strict=True)):
+        async with runtime.database.write(runtime, principal) as tx:
+            await items.keep_rest(tx, dict(zip([i.id for i in found], amounts, strict=True)))
+    return chosen
+
+
+async def _within_total(
+    peers: Peers, document: invoice_pb2.CreateInvoiceRequest, found: Sequence[InvoiceItemRow]
+) -> tuple[list[InvoiceItemRow], list[int]]:
+    """Return items with the amounts that keep the document from going below zero.
+
+    What is left of a credit waits for the next invoice.
+    """
+    credited = [item for item in found if item.amount_minor < 0]
+    amounts = {item.id: item.amount_minor for item in found}
+    if credited:
+        trial = invoice_pb2.CreateInvoiceRequest()
+        trial.CopyFrom(document)
+        charges = [item for item in found if item.amount_minor >= 0]
+        documents.add_items(trial, charges, document.time_zone)
+        room = (await peers.preview_invoice(trial)).net_minor if trial.lines else 0
+        parts = domain.fitting([item.amount_minor for item in credited], room)
+        amounts |= dict(zip([item.id for item in credited], parts, strict=True))
+    chosen = [items.with_amount(item, amounts[item.id]) for item in found if amounts[item.id]]
+    return chosen, [amounts[item.id] for item in found]
+
+
+async def _others_billed(
+    runtime: Runtime,
+    principal: Principal,
+    work: Work,
+    invoice: invoice_pb2.Invoice | None,
+    due: Due,
+) -> None:
+    """Note that first fees, or waiting items, are billed."""
+    async with runtime.database.write(runtime, principal) as tx:
+        row = await repository.lock_subscription(tx, work.row.id)
+        if row is None:
+            return
+        if due == "advance":
             row.advance_due = False
             row.state = "active" if row.state in ("pending", "trialing") else row.state
-    _log.info("advance_billed", subscription_id=work.row.id, invoice_id=invoice.id)
+        elif row.items_due == work.row.items_due:
+            row.items_due = None
+        if invoice is not None:
+            if row.period_starts_at == work.period.starts_at:
+                row.prepaid_invoices = [*row.prepaid_invoices, invoice.id]
+            await repository.note_items_billed(tx, row, invoice.id)
+            _log.info("fees_billed", subscription_id=row.id, invoice_id=invoice.id, due=due)
 
 
 async def _period_billed(
     runtime: Runtime,
     principal: Principal,
     work: Work,
-    invoice: invoice_pb2.Invoice,
+    invoice: invoice_pb2.Invoice | None,
     run_id: str,
 ) -> None:
     """Note the period and move on to the next, unless another worker did."""
     async with runtime.database.write(runtime, principal) as tx:
         row = await repository.lock_subscription(tx, work.row.id)
-        if row is None or row.period_starts_at != work.period.starts_at:
+        if row is None or invoice is None or row.period_starts_at != work.period.starts_at:
             return
-        await repository.note_billed(tx, row, invoice.id, run_id)
+        await repository.note_items_billed(tx, row, invoice.id)
+        await repository.note_billed(tx, row, _segments(work), invoice.id, run_id)
         if row.cancel_at is not None and row.cancel_at <= row.period_ends_at:
             row.ended_at, row.state = row.cancel_at, "ended"
+            await repository.free_items(tx, row)
             await announce(tx, row)
             return
-        interval = work.plan.spec.interval
-        following = domain.period_after(interval, row.billing_starts_at, work.period)
-        set_period(row, following.until(row.cancel_at))
-        row.interval = interval.model_dump(mode="json")
-        row.state = row.state if row.state in ("canceled", "past_due") else "active"
-        # The version whose fees in advance were billed; one that came meanwhile takes its turn.
-        version = work.row.next_plan_version
-        if version is not None:
-            row.plan_version = version
-            row.next_plan_version = _later(row.next_plan_version, version)
+        # A pause, or a plan, that came while the invoice was made counts from now on.
+        ended = replace(work, row=row)
+        row.segments, row.prepaid_invoices = [], []
+        if ended.pause is not None:
+            open_after_pause(row, work.plan.spec.interval, bills_in_advance(work.plan.spec))
+            return
+        row.prepaid_invoices = [invoice.id]
+        set_period(row, work.next_period().until(row.cancel_at))
+        if row.state not in ("canceled", "past_due", "paused"):
+            row.state = "active"
+        if take_next_plan(row, work.row, work.plan, work.following):
             await announce(tx, row)
 
 
-def _later(version: int | None, billed: int) -> int | None:
-    return version if version is not None and version > billed else None
+def _segments(work: Work) -> list[domain.Segment]:
+    return [
+        domain.Segment(part.plan.id, part.plan.version, part.starts_at, part.ends_at)
+        for part in work.parts
+    ]

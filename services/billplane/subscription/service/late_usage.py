@@ -1,8 +1,14 @@
-"""Usage that came after its period was billed: the difference goes on the next invoice."""
+"""Usage that changed after its period was billed: the difference goes on the next invoice.
+
+Events that came late, and events that were voided or corrected, change what a period costs. It is
+rated once more, and what differs from what its invoices say is a line of the next one.
+"""
 
 from collections import Counter
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from billplane.chassis.rpc import to_timestamp
 from billplane.protos.invoice.v1 import invoice_pb2
@@ -11,85 +17,178 @@ from billplane.resources import usage_queries
 from billplane.subscription import domain
 from billplane.subscription.models import BilledPeriodRow
 from billplane.subscription.peers import Peers
+from billplane.subscription.repository import BilledPeriod, segments_of
 
 # Fees do not change with usage; what is topped up or capped does.
 _KINDS = ("usage", "commitment", "cap")
+Charge = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """Whose usage it is: the names that events carry, and what is owed in which currency."""
+
+    id: str
+    names: Sequence[str]
+    currency_code: str
 
 
 async def late_lines(
     peers: Peers,
-    before: BilledPeriodRow,
+    billed: Sequence[BilledPeriod],
     plan_id: str,
     anchor: datetime,
-    names: Sequence[str],
+    customer: Customer,
     at: datetime,
 ) -> list[pricing_pb2.RatedLine]:
-    """Rate the period before once more and return what is missing on its invoice, by charge.
+    """Return what is missing on the invoices of periods whose usage has changed, by charge.
 
-    The period is rated by the version and at the rate of its own invoice, so that a tier that late
-    usage reaches costs what it would have cost. Usage later still is not looked for.
+    A period is rated by the versions and at the rate of its own invoice, so that a tier that late
+    usage reaches costs what it would have cost. What an earlier invoice has put right is counted
+    as billed, so that nothing is put right twice.
+
+    Shape: `billed` is in the order of time; amounts are below zero where too much was billed.
     """
-    plan = await peers.plan(plan_id, before.plan_version)
+    changed = await peers.changed_periods(
+        customer.names[0],
+        customer.names[1:],
+        [(each.row.starts_at, each.row.ends_at, each.read_at) for each in billed],
+    )
+    invoices: dict[str, invoice_pb2.Invoice] = {}
+    lines: list[pricing_pb2.RatedLine] = []
+    for number in changed:
+        for each in billed[number:]:
+            if each.row.invoice_id not in invoices:
+                invoices[each.row.invoice_id] = await peers.invoice(each.row.invoice_id)
+        row = billed[number].row
+        own = invoices[row.invoice_id]
+        if own.state == "voided" or own.currency_code != customer.currency_code:
+            continue
+        later = [invoices[each.row.invoice_id] for each in billed[number:]]
+        for segment in segments_of(row, plan_id):
+            lines += await _of_segment(peers, row, segment, anchor, customer, own, later, at)
+    return lines
+
+
+def within_room(
+    lines: Sequence[pricing_pb2.RatedLine], room_minor: int
+) -> list[pricing_pb2.RatedLine]:
+    """Return the lines with what fits on a document that must not go below zero.
+
+    What is left of an amount to give back is found again by the next document.
+    """
+    room_minor += sum(line.amount_minor for line in lines if line.amount_minor > 0)
+    back = [line for line in lines if line.amount_minor < 0]
+    amounts = domain.fitting([line.amount_minor for line in back], room_minor)
+    for line, amount_minor in zip(back, amounts, strict=True):
+        line.amount_minor = amount_minor
+    return [line for line in lines if line.amount_minor]
+
+
+async def _of_segment(
+    peers: Peers,
+    row: BilledPeriodRow,
+    segment: domain.Segment,
+    anchor: datetime,
+    customer: Customer,
+    own: invoice_pb2.Invoice,
+    later: Sequence[invoice_pb2.Invoice],
+    at: datetime,
+) -> list[pricing_pb2.RatedLine]:
+    """Return the difference of one stretch of a period, which one plan billed."""
+    plan = await peers.plan(segment.plan_id, segment.plan_version)
+    starts_at, ends_at = segment.starts_at, segment.ends_at
     usage = [
         pricing_pb2.ChargeUsage(
             charge=query.charge,
-            rows=await peers.usage(query, names[0], names[1:], before.starts_at, before.ends_at),
+            rows=await peers.usage(
+                query, customer.names[0], customer.names[1:], starts_at, ends_at
+            ),
         )
-        for query in usage_queries(plan.spec, starts_at=before.starts_at, ends_at=before.ends_at)
+        for query in usage_queries(plan.spec, starts_at=starts_at, ends_at=ends_at)
     ]
     if not usage:
         return []
-    invoice = await peers.invoice(before.invoice_id)
-    if invoice.state == "voided":
-        return []
-    nominal = domain.period_at(plan.spec.interval, anchor, before.starts_at)
+    nominal = domain.period_at(plan.spec.interval, anchor, row.starts_at)
+    converted = plan.spec.currency != own.currency_code
     rated = await peers.rated(
         pricing_pb2.RatePeriodRequest(
             plan_id=plan.id,
             version=plan.version,
-            starts_at=to_timestamp(before.starts_at),
-            ends_at=to_timestamp(before.ends_at),
-            nominal_starts_at=to_timestamp(nominal.nominal_starts_at),
-            nominal_ends_at=to_timestamp(nominal.nominal_ends_at),
+            starts_at=to_timestamp(starts_at),
+            ends_at=to_timestamp(ends_at),
+            nominal_starts_at=to_timestamp(row.nominal_starts_at or nominal.nominal_starts_at),
+            nominal_ends_at=to_timestamp(row.nominal_ends_at or nominal.nominal_ends_at),
             usage=usage,
-            target_currency=invoice.currency_code,
-            rate=invoice.conversion.rate,
-            rate_id=invoice.conversion.rate_id,
+            target_currency=own.currency_code,
+            rate=own.conversion.rate if converted else "",
+            rate_id=own.conversion.rate_id if converted else "",
             at=to_timestamp(at),
+            customer_id=customer.names[0],
         )
     )
     owed = _by_charge(rated.lines)
-    billed = _by_charge(_own_lines(invoice, before.starts_at))
+    billed = _by_charge(_lines_of(later, starts_at, ends_at))
     described = {(line.kind, line.charge): line.description for line in rated.lines}
+    described |= {
+        (line.kind, line.charge): line.description
+        for line in reversed(_lines_of([own], starts_at, ends_at))
+    }
+    span = _span(starts_at, ends_at, ZoneInfo(plan.spec.interval.time_zone))
+    categories = {line.charge: line.tax_category for line in own.lines}
+    categories |= {line.charge: line.tax_category for line in rated.lines}
     return [
-        pricing_pb2.RatedLine(
-            charge=charge,
-            kind=kind,
-            description=f"{described.get((kind, charge), charge)}, late usage",
-            amount_minor=owed[kind, charge] - billed[kind, charge],
-            tax_category=_category(rated.lines, charge),
-            starts_at=to_timestamp(before.starts_at),
-            ends_at=to_timestamp(before.ends_at),
-        )
-        for kind, charge in sorted(owed.keys() | billed.keys())
-        if owed[kind, charge] != billed[kind, charge]
+        _line(charge, owed[charge] - billed[charge], described, categories, span, segment)
+        for charge in sorted(owed.keys() | billed.keys())
+        if owed[charge] != billed[charge]
     ]
 
 
-def _own_lines(invoice: invoice_pb2.Invoice, starts_at: datetime) -> list[invoice_pb2.InvoiceLine]:
-    """Return an invoice's lines of its own period: not those for usage that was late then."""
-    return [line for line in invoice.lines if line.starts_at.ToDatetime(tzinfo=UTC) >= starts_at]
+def _line(
+    charge: Charge,
+    amount_minor: int,
+    described: Mapping[Charge, str],
+    categories: Mapping[str, str],
+    span: str,
+    segment: domain.Segment,
+) -> pricing_pb2.RatedLine:
+    kind, name = charge
+    what = "late usage" if amount_minor > 0 else "usage put right"
+    return pricing_pb2.RatedLine(
+        charge=name,
+        kind=kind,
+        description=f"{described.get(charge, name)}, {what} of {span}",
+        amount_minor=amount_minor,
+        tax_category=categories.get(name, ""),
+        starts_at=to_timestamp(segment.starts_at),
+        ends_at=to_timestamp(segment.ends_at),
+    )
+
+
+def _span(starts_at: datetime, ends_at: datetime, zone: ZoneInfo) -> str:
+    first = starts_at.astimezone(zone).date()
+    last = (ends_at - timedelta(microseconds=1)).astimezone(zone).date()
+    return f"{first} to {last}"
+
+
+def _lines_of(
+    invoices: Sequence[invoice_pb2.Invoice], starts_at: datetime, ends_at: datetime
+) -> list[invoice_pb2.InvoiceLine]:
+    """Return what invoices that stand say of a stretch of time, by the lines' own start."""
+    return [
+        line
+        for invoice in invoices
+        if invoice.state != "voided"
+        for line in invoice.lines
+        if starts_at <= line.starts_at.ToDatetime(tzinfo=UTC) < ends_at
+    ]
 
 
 def _by_charge(
     lines: Sequence[pricing_pb2.RatedLine] | Sequence[invoice_pb2.InvoiceLine],
-) -> Counter[tuple[str, str]]:
-    found: Counter[tuple[str, str]] = Counter()
+) -> Counter[Charge]:
+    found: Counter[Charge] = Counter()
     for line in lines:
         if line.kind in _KINDS:
             found[line.kind, line.charge] += line.amount_minor
     return found
-
-
-def _category(lines: Sequence[pricing_pb2.RatedLine], charge: str) -> str:
-    return next((line.tax_category for line in lines if line.charge == charge), "")

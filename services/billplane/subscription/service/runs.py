@@ -1,6 +1,7 @@
 """Billing runs: every ended period once, in parallel, resumable."""
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from billplane.chassis.runtime import Runtime
 from billplane.subscription import repository
 from billplane.subscription.errors import BillingRunNotFound, CustomerNotFound
 from billplane.subscription.models import BillingRunRow
-from billplane.subscription.peers import Peers
+from billplane.subscription.peers import Peers, Plans
 from billplane.subscription.service.billing import bill_due
 from billplane.subscription.settings import SubscriptionSettings
 
@@ -32,6 +33,7 @@ class Biller:
     def __init__(self) -> None:
         self.id = ids.new("wrk")
         self.awake = asyncio.Event()
+        self.plans: Plans = OrderedDict()
         self._busy: set[str] = set()
 
     def wake_soon(self) -> None:

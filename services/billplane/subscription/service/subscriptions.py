@@ -15,7 +15,7 @@ from billplane.protos.subscription.v1.events_pb2 import (
     SubscriptionEnded,
 )
 from billplane.resources import parse_duration
-from billplane.resources.billing_plan import BillingPlanSpec, Interval
+from billplane.resources.billing_plan import BillingPlanSpec
 from billplane.subscription import domain, repository
 from billplane.subscription.errors import (
     CurrencyNotPriced,
@@ -26,6 +26,7 @@ from billplane.subscription.errors import (
 )
 from billplane.subscription.models import CustomerRow, SubscriptionRow
 from billplane.subscription.peers import peers_of
+from billplane.subscription.service.periods import bills_in_advance, period_at, set_period
 
 START_BACK = timedelta(days=400)
 
@@ -83,10 +84,19 @@ async def create_subscription(
         plan_version=found.version,
         next_plan_version=None,
         interval=spec.interval.model_dump(mode="json"),
-        state=_state(starts, billing_starts, now),
+        state=state_at(starts, billing_starts, now),
         starts_at=starts,
         billing_starts_at=billing_starts,
         advance_due=bills_in_advance(spec),
+        anchor_at=None,
+        next_plan=None,
+        segments=[],
+        pauses=[],
+        held=False,
+        prepaid_invoices=[],
+        items_due=None,
+        document=None,
+        trial_end_told=False,
         cancel_at=None,
         ended_at=None,
         coupon_codes=list(coupon_codes),
@@ -126,18 +136,25 @@ async def cancel_subscription(
     if row.ended_at is not None or row.state == "canceled":
         raise SubscriptionEndedAlready(f"the subscription {subscription_id} has ended")
     now = await repository.now_of(tx, row.test_clock_id)
-    if now < row.billing_starts_at:
+    row.next_plan = None
+    if row.held:
+        row.cancel_at, row.ended_at, row.state = now, now, "ended"
+    elif row.state == "paused":
+        row.cancel_at, row.state = row.period_ends_at, "canceled"  # what is billed till the pause
+    elif now < row.billing_starts_at:
         # Nothing is billed of a trial; at its end nothing more happens.
         row.cancel_at = row.ended_at = row.billing_starts_at if at_period_end else now
         row.state = "canceled" if at_period_end else "ended"
     elif at_period_end:
         # Periods that have ended and are not billed yet are billed as they are.
-        row.cancel_at = _period_at(row, now).ends_at
+        row.cancel_at = period_at(row, now).ends_at
     elif now == row.period_starts_at:
         row.cancel_at, row.ended_at, row.state = now, now, "ended"
     else:
         row.cancel_at, row.state = now, "canceled"
         row.period_ends_at = min(now, row.period_ends_at)
+    if row.ended_at is not None:
+        await repository.free_items(tx, row)
     await announce(tx, row)
     return row
 
@@ -221,7 +238,7 @@ async def current_period(
     row = await repository.current_subscription(tx, customer.id, now)
     if row is None:
         return CurrentPeriod(customer, now, None, None)
-    return CurrentPeriod(customer, now, row, _period_at(row, now).until(row.cancel_at))
+    return CurrentPeriod(customer, now, row, period_at(row, now).until(row.cancel_at))
 
 
 async def count_subscriptions(tx: ReadTransaction, plan_id: str) -> int:
@@ -238,27 +255,6 @@ async def adopt_version(
         await repository.move_to_version(tx, plan_id, version, None)
     elif apply_to == "selector":
         await repository.move_to_version(tx, plan_id, version, customers)
-
-
-def set_period(row: SubscriptionRow, period: domain.Period) -> None:
-    """Make a period the subscription's current one."""
-    row.period_starts_at, row.period_ends_at = period.starts_at, period.ends_at
-    row.nominal_starts_at = period.nominal_starts_at
-    row.nominal_ends_at = period.nominal_ends_at
-
-
-def period_of(row: SubscriptionRow) -> domain.Period:
-    """Return the subscription's current period."""
-    return domain.Period(
-        row.period_starts_at, row.period_ends_at, row.nominal_starts_at, row.nominal_ends_at
-    )
-
-
-def _period_at(row: SubscriptionRow, at: datetime) -> domain.Period:
-    held = period_of(row)
-    if held.starts_at <= at < held.ends_at:
-        return held
-    return domain.period_at(Interval.model_validate(row.interval), row.billing_starts_at, at)
 
 
 def check_priced(spec: BillingPlanSpec, currency: str) -> None:
@@ -292,15 +288,8 @@ async def announce(tx: Transaction, row: SubscriptionRow) -> None:
     await tx.publish(changed, aggregate_id=row.id)
 
 
-def _state(starts: datetime, billing_starts: datetime, now: datetime) -> str:
+def state_at(starts: datetime, billing_starts: datetime, now: datetime) -> str:
+    """Tell how far a subscription is that nobody has stopped."""
     if now < starts:
         return "pending"
     return "trialing" if now < billing_starts else "active"
-
-
-def bills_in_advance(spec: BillingPlanSpec) -> bool:
-    """True when the plan has fees that are due before their period."""
-    return any(
-        charge.recurring is not None and charge.recurring.billed == "InAdvance"
-        for charge in spec.charges
-    )

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+billplane/protos/discount/v1/discount.proto\x12\x15\x62illplane.discount.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd3\x03\n\x06\x43oupon\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07percent\x18\x04 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x05 \x01(\x03\x12\x15\n\rcurrency_code\x18\x06 \x01(\t\x12\x10\n\x08\x64uration\x18\x07 \x01(\t\x12\x18\n\x10\x64uration_periods\x18\x08 \x01(\x05\x12\x17\n\x0fredemptions_max\x18\t \x01(\x03\x12$\n\x1credemptions_per_customer_max\x18\n \x01(\x03\x12\x13\n\x0bredemptions\x18\x0b \x01(\x03\x12\x10\n\x08priority\x18\x0c \x01(\x05\x12\x11\n\tcap_minor\x18\r \x01(\x03\x12.\n\nvalid_from\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05plans\x18\x10 \x03(\t\x12\x0f\n\x07\x63harges\x18\x11 \x03(\t\x12\r\n\x05state\x18\x12 \x01(\t\x12.\n\ncreated_at\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"X\n\x13\x43reateCouponRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12-\n\x06\x63oupon\x18\x02 \x01(\x0b\x32\x1d.billplane.discount.v1.Coupon\"E\n\x14\x43reateCouponResponse\x12-\n\x06\x63oupon\x18\x01 \x01(\x0b\x32\x1d.billplane.discount.v1.Coupon\"\x1e\n\x10GetCouponRequest\x12\n\n\x02id\x18\x01 \x01(\t\"B\n\x11GetCouponResponse\x12-\n\x06\x63oupon\x18\x01 \x01(\x0b\x32\x1d.billplane.discount.v1.Coupon\";\n\x12ListCouponsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"^\n\x13ListCouponsResponse\x12.\n\x07\x63oupons\x18\x01 \x03(\x0b\x32\x1d.billplane.discount.v1.Coupon\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"i\n\x0c\x44iscountLine\x12\x0f\n\x07line_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x02 \x01(\x03\x12\x0e\n\x06\x63harge\x18\x03 \x01(\t\x12\x0f\n\x07plan_id\x18\x04 \x01(\t\x12\x11\n\tplan_name\x18\x05 \x01(\t\"\xe5\x01\n\x19\x43\x61lculateDiscountsRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x11\n\tuser_type\x18\x02 \x01(\t\x12\x14\n\x0c\x63oupon_codes\x18\x03 \x03(\t\x12\x32\n\x05lines\x18\x04 \x03(\x0b\x32#.billplane.discount.v1.DiscountLine\x12\x15\n\rcurrency_code\x18\x05 \x01(\t\x12&\n\x02\x61t\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fsubscription_id\x18\x07 \x01(\t\"\xbb\x01\n\x1a\x43\x61lculateDiscountsResponse\x12@\n\x0c\x61pplications\x18\x01 \x03(\x0b\x32*.billplane.discount.v1.DiscountApplication\x12\x13\n\x0btotal_minor\x18\x02 \x01(\x03\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\x12/\n\x07refused\x18\x04 \x03(\x0b\x32\x1e.billplane.discount.v1.Refusal\"\x9f\x01\n\x13\x44iscountApplication\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tcoupon_id\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x05 \x01(\x03\x12\x30\n\x06shares\x18\x06 \x03(\x0b\x32 .billplane.discount.v1.LineShare\"2\n\tLineShare\x12\x0f\n\x07line_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x02 \x01(\x03\"\'\n\x07Refusal\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\x88\x02\n\x15\x41pplyDiscountsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\treference\x18\x02 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x03 \x01(\t\x12\x11\n\tuser_type\x18\x04 \x01(\t\x12\x14\n\x0c\x63oupon_codes\x18\x05 \x03(\t\x12\x32\n\x05lines\x18\x06 \x03(\x0b\x32#.billplane.discount.v1.DiscountLine\x12\x15\n\rcurrency_code\x18\x07 \x01(\t\x12&\n\x02\x61t\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fsubscription_id\x18\t \x01(\t\"\xb7\x01\n\x16\x41pplyDiscountsResponse\x12@\n\x0c\x61pplications\x18\x01 \x03(\x0b\x32*.billplane.discount.v1.DiscountApplication\x12\x13\n\x0btotal_minor\x18\x02 \x01(\x03\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\x12/\n\x07refused\x18\x04 \x03(\x0b\x32\x1e.billplane.discount.v1.Refusal\"@\n\x17ReverseDiscountsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\treference\x18\x02 \x01(\t\",\n\x18ReverseDiscountsResponse\x12\x10\n\x08reversed\x18\x01 \x01(\x05\x32\x9f\x05\n\x0f\x44iscountService\x12g\n\x0c\x43reateCoupon\x12*.billplane.discount.v1.CreateCouponRequest\x1a+.billplane.discount.v1.CreateCouponResponse\x12^\n\tGetCoupon\x12\'.billplane.discount.v1.GetCouponRequest\x1a(.billplane.discount.v1.GetCouponResponse\x12\x64\n\x0bListCoupons\x12).billplane.discount.v1.ListCouponsRequest\x1a*.billplane.discount.v1.ListCouponsResponse\x12y\n\x12\x43\x61lculateDiscounts\x12\x30.billplane.discount.v1.CalculateDiscountsRequest\x1a\x31.billplane.discount.v1.CalculateDiscountsResponse\x12m\n\x0e\x41pplyDiscounts\x12,.billplane.discount.v1.ApplyDiscountsRequest\x1a-.billplane.discount.v1.ApplyDiscountsResponse\x12s\n\x10ReverseDiscounts\x12..billplane.discount.v1.ReverseDiscountsRequest\x1a/.billplane.discount.v1.ReverseDiscountsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n+billplane/protos/discount/v1/discount.proto\x12\x15\x62illplane.discount.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x89\x04\n\x06\x43oupon\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0f\n\x07percent\x18\x04 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x05 \x01(\x03\x12\x15\n\rcurrency_code\x18\x06 \x01(\t\x12\x10\n\x08\x64uration\x18\x07 \x01(\t\x12\x18\n\x10\x64uration_periods\x18\x08 \x01(\x05\x12\x17\n\x0fredemptions_max\x18\t \x01(\x03\x12$\n\x1credemptions_per_customer_max\x18\n \x01(\x03\x12\x13\n\x0bredemptions\x18\x0b \x01(\x03\x12\x10\n\x08priority\x18\x0c \x01(\x05\x12\x11\n\tcap_minor\x18\r \x01(\x03\x12.\n\nvalid_from\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05plans\x18\x10 \x03(\t\x12\x0f\n\x07\x63harges\x18\x11 \x03(\t\x12\r\n\x05state\x18\x12 \x01(\t\x12.\n\ncreated_at\x18\x13 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06meters\x18\x14 \x03(\t\x12\x16\n\tstackable\x18\x15 \x01(\x08H\x00\x88\x01\x01\x42\x0c\n\n_stackable\"X\n\x13\x43reateCouponRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12-\n\x06\x63oupon\x18\x02 \x01(\x0b\x32\x1d.billplane.discount.v1.Coupon\"E\n\x14\x43reateCouponResponse\x12-\n\x06\x63oupon\x18\x01 \x01(\x0b\x32\x1d.billplane.discount.v1.Coupon\"\x1e\n\x10GetCouponRequest\x12\n\n\x02id\x18\x01 \x01(\t\"B\n\x11GetCouponResponse\x12-\n\x06\x63oupon\x18\x01 \x01(\x0b\x32\x1d.billplane.discount.v1.Coupon\";\n\x12ListCouponsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"^\n\x13ListCouponsResponse\x12.\n\x07\x63oupons\x18\x01 \x03(\x0b\x32\x1d.billplane.discount.v1.Coupon\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"x\n\x0c\x44iscountLine\x12\x0f\n\x07line_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x02 \x01(\x03\x12\x0e\n\x06\x63harge\x18\x03 \x01(\t\x12\x0f\n\x07plan_id\x18\x04 \x01(\t\x12\x11\n\tplan_name\x18\x05 \x01(\t\x12\r\n\x05meter\x18\x06 \x01(\t\"\xcf\x02\n\x19\x43\x61lculateDiscountsRequest\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x11\n\tuser_type\x18\x02 \x01(\t\x12\x14\n\x0c\x63oupon_codes\x18\x03 \x03(\t\x12\x32\n\x05lines\x18\x04 \x03(\x0b\x32#.billplane.discount.v1.DiscountLine\x12\x15\n\rcurrency_code\x18\x05 \x01(\t\x12&\n\x02\x61t\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fsubscription_id\x18\x07 \x01(\t\x12\x34\n\x10period_starts_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0eperiod_ends_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xbb\x01\n\x1a\x43\x61lculateDiscountsResponse\x12@\n\x0c\x61pplications\x18\x01 \x03(\x0b\x32*.billplane.discount.v1.DiscountApplication\x12\x13\n\x0btotal_minor\x18\x02 \x01(\x03\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\x12/\n\x07refused\x18\x04 \x03(\x0b\x32\x1e.billplane.discount.v1.Refusal\"\xb0\x01\n\x13\x44iscountApplication\x12\n\n\x02id\x18\x01 \x01(\t\x12\x11\n\tcoupon_id\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x04 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x05 \x01(\x03\x12\x30\n\x06shares\x18\x06 \x03(\x0b\x32 .billplane.discount.v1.LineShare\x12\x0f\n\x07rule_id\x18\x07 \x01(\t\"2\n\tLineShare\x12\x0f\n\x07line_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x02 \x01(\x03\"\'\n\x07Refusal\x12\x0c\n\x04\x63ode\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\"\xf2\x02\n\x15\x41pplyDiscountsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\treference\x18\x02 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x03 \x01(\t\x12\x11\n\tuser_type\x18\x04 \x01(\t\x12\x14\n\x0c\x63oupon_codes\x18\x05 \x03(\t\x12\x32\n\x05lines\x18\x06 \x03(\x0b\x32#.billplane.discount.v1.DiscountLine\x12\x15\n\rcurrency_code\x18\x07 \x01(\t\x12&\n\x02\x61t\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x17\n\x0fsubscription_id\x18\t \x01(\t\x12\x34\n\x10period_starts_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0eperiod_ends_at\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb7\x01\n\x16\x41pplyDiscountsResponse\x12@\n\x0c\x61pplications\x18\x01 \x03(\x0b\x32*.billplane.discount.v1.DiscountApplication\x12\x13\n\x0btotal_minor\x18\x02 \x01(\x03\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\x12/\n\x07refused\x18\x04 \x03(\x0b\x32\x1e.billplane.discount.v1.Refusal\"@\n\x17ReverseDiscountsRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x11\n\treference\x18\x02 \x01(\t\",\n\x18ReverseDiscountsResponse\x12\x10\n\x08reversed\x18\x01 \x01(\x05\x32\x9f\x05\n\x0f\x44iscountService\x12g\n\x0c\x43reateCoupon\x12*.billplane.discount.v1.CreateCouponRequest\x1a+.billplane.discount.v1.CreateCouponResponse\x12^\n\tGetCoupon\x12\'.billplane.discount.v1.GetCouponRequest\x1a(.billplane.discount.v1.GetCouponResponse\x12\x64\n\x0bListCoupons\x12).billplane.discount.v1.ListCouponsRequest\x1a*.billplane.discount.v1.ListCouponsResponse\x12y\n\x12\x43\x61lculateDiscounts\x12\x30.billplane.discount.v1.CalculateDiscountsRequest\x1a\x31.billplane.discount.v1.CalculateDiscountsResponse\x12m\n\x0e\x41pplyDiscounts\x12,.billplane.discount.v1.ApplyDiscountsRequest\x1a-.billplane.discount.v1.ApplyDiscountsResponse\x12s\n\x10ReverseDiscounts\x12..billplane.discount.v1.ReverseDiscountsRequest\x1a/.billplane.discount.v1.ReverseDiscountsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,39 +33,39 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'billplane.protos.discount.v
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_COUPON']._serialized_start=104
-  _globals['_COUPON']._serialized_end=571
-  _globals['_CREATECOUPONREQUEST']._serialized_start=573
-  _globals['_CREATECOUPONREQUEST']._serialized_end=661
-  _globals['_CREATECOUPONRESPONSE']._serialized_start=663
-  _globals['_CREATECOUPONRESPONSE']._serialized_end=732
-  _globals['_GETCOUPONREQUEST']._serialized_start=734
-  _globals['_GETCOUPONREQUEST']._serialized_end=764
-  _globals['_GETCOUPONRESPONSE']._serialized_start=766
-  _globals['_GETCOUPONRESPONSE']._serialized_end=832
-  _globals['_LISTCOUPONSREQUEST']._serialized_start=834
-  _globals['_LISTCOUPONSREQUEST']._serialized_end=893
-  _globals['_LISTCOUPONSRESPONSE']._serialized_start=895
-  _globals['_LISTCOUPONSRESPONSE']._serialized_end=989
-  _globals['_DISCOUNTLINE']._serialized_start=991
-  _globals['_DISCOUNTLINE']._serialized_end=1096
-  _globals['_CALCULATEDISCOUNTSREQUEST']._serialized_start=1099
-  _globals['_CALCULATEDISCOUNTSREQUEST']._serialized_end=1328
-  _globals['_CALCULATEDISCOUNTSRESPONSE']._serialized_start=1331
-  _globals['_CALCULATEDISCOUNTSRESPONSE']._serialized_end=1518
-  _globals['_DISCOUNTAPPLICATION']._serialized_start=1521
-  _globals['_DISCOUNTAPPLICATION']._serialized_end=1680
-  _globals['_LINESHARE']._serialized_start=1682
-  _globals['_LINESHARE']._serialized_end=1732
-  _globals['_REFUSAL']._serialized_start=1734
-  _globals['_REFUSAL']._serialized_end=1773
-  _globals['_APPLYDISCOUNTSREQUEST']._serialized_start=1776
-  _globals['_APPLYDISCOUNTSREQUEST']._serialized_end=2040
-  _globals['_APPLYDISCOUNTSRESPONSE']._serialized_start=2043
-  _globals['_APPLYDISCOUNTSRESPONSE']._serialized_end=2226
-  _globals['_REVERSEDISCOUNTSREQUEST']._serialized_start=2228
-  _globals['_REVERSEDISCOUNTSREQUEST']._serialized_end=2292
-  _globals['_REVERSEDISCOUNTSRESPONSE']._serialized_start=2294
-  _globals['_REVERSEDISCOUNTSRESPONSE']._serialized_end=2338
-  _globals['_DISCOUNTSERVICE']._serialized_start=2341
-  _globals['_DISCOUNTSERVICE']._serialized_end=3012
+  _globals['_COUPON']._serialized_end=625
+  _globals['_CREATECOUPONREQUEST']._serialized_start=627
+  _globals['_CREATECOUPONREQUEST']._serialized_end=715
+  _globals['_CREATECOUPONRESPONSE']._serialized_start=717
+  _globals['_CREATECOUPONRESPONSE']._serialized_end=786
+  _globals['_GETCOUPONREQUEST']._serialized_start=788
+  _globals['_GETCOUPONREQUEST']._serialized_end=818
+  _globals['_GETCOUPONRESPONSE']._serialized_start=820
+  _globals['_GETCOUPONRESPONSE']._serialized_end=886
+  _globals['_LISTCOUPONSREQUEST']._serialized_start=888
+  _globals['_LISTCOUPONSREQUEST']._serialized_end=947
+  _globals['_LISTCOUPONSRESPONSE']._serialized_start=949
+  _globals['_LISTCOUPONSRESPONSE']._serialized_end=1043
+  _globals['_DISCOUNTLINE']._serialized_start=1045
+  _globals['_DISCOUNTLINE']._serialized_end=1165
+  _globals['_CALCULATEDISCOUNTSREQUEST']._serialized_start=1168
+  _globals['_CALCULATEDISCOUNTSREQUEST']._serialized_end=1503
+  _globals['_CALCULATEDISCOUNTSRESPONSE']._serialized_start=1506
+  _globals['_CALCULATEDISCOUNTSRESPONSE']._serialized_end=1693
+  _globals['_DISCOUNTAPPLICATION']._serialized_start=1696
+  _globals['_DISCOUNTAPPLICATION']._serialized_end=1872
+  _globals['_LINESHARE']._serialized_start=1874
+  _globals['_LINESHARE']._serialized_end=1924
+  _globals['_REFUSAL']._serialized_start=1926
+  _globals['_REFUSAL']._serialized_end=1965
+  _globals['_APPLYDISCOUNTSREQUEST']._serialized_start=1968
+  _globals['_APPLYDISCOUNTSREQUEST']._serialized_end=2338
+  _globals['_APPLYDISCOUNTSRESPONSE']._serialized_start=2341
+  _globals['_APPLYDISCOUNTSRESPONSE']._serialized_end=2524
+  _globals['_REVERSEDISCOUNTSREQUEST']._serialized_start=2526
+  _globals['_REVERSEDISCOUNTSREQUEST']._serialized_end=2590
+  _globals['_REVERSEDISCOUNTSRESPONSE']._serialized_start=2592
+  _globals['_REVERSEDISCOUNTSRESPONSE']._serialized_end=2636
+  _globals['_DISCOUNTSERVICE']._serialized_start=2639
+  _globals['_DISCOUNTSERVICE']._serialized_end=3310
 # @@protoc_insertion_point(module_scope)

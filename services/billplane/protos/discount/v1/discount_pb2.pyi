@@ -44,6 +44,8 @@ class Coupon(_message.Message):
     CHARGES_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     CREATED_AT_FIELD_NUMBER: _builtins.int
+    METERS_FIELD_NUMBER: _builtins.int
+    STACKABLE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     code: _builtins.str
     name: _builtins.str
@@ -63,6 +65,8 @@ class Coupon(_message.Message):
     """0 = none"""
     state: _builtins.str
     """active, exhausted, expired, archived"""
+    stackable: _builtins.bool
+    """absent = true; false = applies to a document alone"""
     @_builtins.property
     def valid_from(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -77,6 +81,10 @@ class Coupon(_message.Message):
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def meters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """names; empty = all"""
+
     def __init__(
         self,
         *,
@@ -99,12 +107,16 @@ class Coupon(_message.Message):
         charges: _abc.Iterable[_builtins.str] | None = ...,
         state: _builtins.str = ...,
         created_at: _timestamp_pb2.Timestamp | None = ...,
+        meters: _abc.Iterable[_builtins.str] | None = ...,
+        stackable: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_stackable", b"_stackable", "created_at", b"created_at", "stackable", b"stackable", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "cap_minor", b"cap_minor", "charges", b"charges", "code", b"code", "created_at", b"created_at", "currency_code", b"currency_code", "duration", b"duration", "duration_periods", b"duration_periods", "id", b"id", "name", b"name", "percent", b"percent", "plans", b"plans", "priority", b"priority", "redemptions", b"redemptions", "redemptions_max", b"redemptions_max", "redemptions_per_customer_max", b"redemptions_per_customer_max", "state", b"state", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stackable", b"_stackable", "amount_minor", b"amount_minor", "cap_minor", b"cap_minor", "charges", b"charges", "code", b"code", "created_at", b"created_at", "currency_code", b"currency_code", "duration", b"duration", "duration_periods", b"duration_periods", "id", b"id", "meters", b"meters", "name", b"name", "percent", b"percent", "plans", b"plans", "priority", b"priority", "redemptions", b"redemptions", "redemptions_max", b"redemptions_max", "redemptions_per_customer_max", b"redemptions_per_customer_max", "stackable", b"stackable", "state", b"state", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__stackable: _TypeAlias = _typing.Literal["stackable"]  # noqa: Y015
+    _WhichOneofArgType__stackable: _TypeAlias = _typing.Literal["_stackable", b"_stackable"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stackable) -> _WhichOneofReturnType__stackable | None: ...
 
 Global___Coupon: _TypeAlias = Coupon  # noqa: Y015
 
@@ -258,11 +270,14 @@ class DiscountLine(_message.Message):
     CHARGE_FIELD_NUMBER: _builtins.int
     PLAN_ID_FIELD_NUMBER: _builtins.int
     PLAN_NAME_FIELD_NUMBER: _builtins.int
+    METER_FIELD_NUMBER: _builtins.int
     line_id: _builtins.str
     amount_minor: _builtins.int
     charge: _builtins.str
     plan_id: _builtins.str
     plan_name: _builtins.str
+    meter: _builtins.str
+    """of a line of usage"""
     def __init__(
         self,
         *,
@@ -271,10 +286,11 @@ class DiscountLine(_message.Message):
         charge: _builtins.str = ...,
         plan_id: _builtins.str = ...,
         plan_name: _builtins.str = ...,
+        meter: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "charge", b"charge", "line_id", b"line_id", "plan_id", b"plan_id", "plan_name", b"plan_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "charge", b"charge", "line_id", b"line_id", "meter", b"meter", "plan_id", b"plan_id", "plan_name", b"plan_name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -293,6 +309,8 @@ class CalculateDiscountsRequest(_message.Message):
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
     SUBSCRIPTION_ID_FIELD_NUMBER: _builtins.int
+    PERIOD_STARTS_AT_FIELD_NUMBER: _builtins.int
+    PERIOD_ENDS_AT_FIELD_NUMBER: _builtins.int
     customer_id: _builtins.str
     user_type: _builtins.str
     currency_code: _builtins.str
@@ -303,6 +321,12 @@ class CalculateDiscountsRequest(_message.Message):
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___DiscountLine]: ...
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def period_starts_at(self) -> _timestamp_pb2.Timestamp:
+        """thresholds by period; absent = the month of `at`"""
+
+    @_builtins.property
+    def period_ends_at(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
         self,
         *,
@@ -313,10 +337,12 @@ class CalculateDiscountsRequest(_message.Message):
         currency_code: _builtins.str = ...,
         at: _timestamp_pb2.Timestamp | None = ...,
         subscription_id: _builtins.str = ...,
+        period_starts_at: _timestamp_pb2.Timestamp | None = ...,
+        period_ends_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "period_ends_at", b"period_ends_at", "period_starts_at", b"period_starts_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "coupon_codes", b"coupon_codes", "currency_code", b"currency_code", "customer_id", b"customer_id", "lines", b"lines", "subscription_id", b"subscription_id", "user_type", b"user_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "coupon_codes", b"coupon_codes", "currency_code", b"currency_code", "customer_id", b"customer_id", "lines", b"lines", "period_ends_at", b"period_ends_at", "period_starts_at", b"period_starts_at", "subscription_id", b"subscription_id", "user_type", b"user_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -366,13 +392,18 @@ class DiscountApplication(_message.Message):
     DESCRIPTION_FIELD_NUMBER: _builtins.int
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     SHARES_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """empty until applied"""
     coupon_id: _builtins.str
+    """empty for a rule"""
     code: _builtins.str
+    """empty for a rule"""
     description: _builtins.str
     amount_minor: _builtins.int
     """positive"""
+    rule_id: _builtins.str
+    """empty for a coupon"""
     @_builtins.property
     def shares(self) -> _containers.RepeatedCompositeFieldContainer[Global___LineShare]: ...
     def __init__(
@@ -384,10 +415,11 @@ class DiscountApplication(_message.Message):
         description: _builtins.str = ...,
         amount_minor: _builtins.int = ...,
         shares: _abc.Iterable[Global___LineShare] | None = ...,
+        rule_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "code", b"code", "coupon_id", b"coupon_id", "description", b"description", "id", b"id", "shares", b"shares"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "code", b"code", "coupon_id", b"coupon_id", "description", b"description", "id", b"id", "rule_id", b"rule_id", "shares", b"shares"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -456,6 +488,8 @@ class ApplyDiscountsRequest(_message.Message):
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
     SUBSCRIPTION_ID_FIELD_NUMBER: _builtins.int
+    PERIOD_STARTS_AT_FIELD_NUMBER: _builtins.int
+    PERIOD_ENDS_AT_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     reference: _builtins.str
     """the document, such as an invoice id"""
@@ -469,6 +503,10 @@ class ApplyDiscountsRequest(_message.Message):
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___DiscountLine]: ...
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def period_starts_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def period_ends_at(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
         self,
         *,
@@ -481,10 +519,12 @@ class ApplyDiscountsRequest(_message.Message):
         currency_code: _builtins.str = ...,
         at: _timestamp_pb2.Timestamp | None = ...,
         subscription_id: _builtins.str = ...,
+        period_starts_at: _timestamp_pb2.Timestamp | None = ...,
+        period_ends_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "period_ends_at", b"period_ends_at", "period_starts_at", b"period_starts_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "coupon_codes", b"coupon_codes", "currency_code", b"currency_code", "customer_id", b"customer_id", "lines", b"lines", "reference", b"reference", "request_id", b"request_id", "subscription_id", b"subscription_id", "user_type", b"user_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "coupon_codes", b"coupon_codes", "currency_code", b"currency_code", "customer_id", b"customer_id", "lines", b"lines", "period_ends_at", b"period_ends_at", "period_starts_at", b"period_starts_at", "reference", b"reference", "request_id", b"request_id", "subscription_id", b"subscription_id", "user_type", b"user_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)billplane/protos/discount/v1/events.proto\x12\x15\x62illplane.discount.v1\"\x9f\x01\n\x0f\x44iscountApplied\x12\x16\n\x0e\x61pplication_id\x18\x01 \x01(\t\x12\x11\n\tcoupon_id\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x04 \x01(\t\x12\x11\n\treference\x18\x05 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x06 \x01(\x03\x12\x15\n\rcurrency_code\x18\x07 \x01(\t\"\x92\x01\n\x10\x44iscountReversed\x12\x16\n\x0e\x61pplication_id\x18\x01 \x01(\t\x12\x11\n\tcoupon_id\x18\x02 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x03 \x01(\t\x12\x11\n\treference\x18\x04 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x05 \x01(\x03\x12\x15\n\rcurrency_code\x18\x06 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)billplane/protos/discount/v1/events.proto\x12\x15\x62illplane.discount.v1\"\xb0\x01\n\x0f\x44iscountApplied\x12\x16\n\x0e\x61pplication_id\x18\x01 \x01(\t\x12\x11\n\tcoupon_id\x18\x02 \x01(\t\x12\x0c\n\x04\x63ode\x18\x03 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x04 \x01(\t\x12\x11\n\treference\x18\x05 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x06 \x01(\x03\x12\x15\n\rcurrency_code\x18\x07 \x01(\t\x12\x0f\n\x07rule_id\x18\x08 \x01(\t\"\xa3\x01\n\x10\x44iscountReversed\x12\x16\n\x0e\x61pplication_id\x18\x01 \x01(\t\x12\x11\n\tcoupon_id\x18\x02 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x03 \x01(\t\x12\x11\n\treference\x18\x04 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x05 \x01(\x03\x12\x15\n\rcurrency_code\x18\x06 \x01(\t\x12\x0f\n\x07rule_id\x18\x07 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,7 +32,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'billplane.protos.discount.v
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_DISCOUNTAPPLIED']._serialized_start=69
-  _globals['_DISCOUNTAPPLIED']._serialized_end=228
-  _globals['_DISCOUNTREVERSED']._serialized_start=231
-  _globals['_DISCOUNTREVERSED']._serialized_end=377
+  _globals['_DISCOUNTAPPLIED']._serialized_end=245
+  _globals['_DISCOUNTREVERSED']._serialized_start=248
+  _globals['_DISCOUNTREVERSED']._serialized_end=411
 # @@protoc_insertion_point(module_scope)

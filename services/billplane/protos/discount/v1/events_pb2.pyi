@@ -29,6 +29,7 @@ class DiscountApplied(_message.Message):
     REFERENCE_FIELD_NUMBER: _builtins.int
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
     application_id: _builtins.str
     coupon_id: _builtins.str
     code: _builtins.str
@@ -36,6 +37,8 @@ class DiscountApplied(_message.Message):
     reference: _builtins.str
     amount_minor: _builtins.int
     currency_code: _builtins.str
+    rule_id: _builtins.str
+    """instead of a coupon"""
     def __init__(
         self,
         *,
@@ -46,10 +49,11 @@ class DiscountApplied(_message.Message):
         reference: _builtins.str = ...,
         amount_minor: _builtins.int = ...,
         currency_code: _builtins.str = ...,
+        rule_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "application_id", b"application_id", "code", b"code", "coupon_id", b"coupon_id", "currency_code", b"currency_code", "customer_id", b"customer_id", "reference", b"reference"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "application_id", b"application_id", "code", b"code", "coupon_id", b"coupon_id", "currency_code", b"currency_code", "customer_id", b"customer_id", "reference", b"reference", "rule_id", b"rule_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -67,12 +71,15 @@ class DiscountReversed(_message.Message):
     REFERENCE_FIELD_NUMBER: _builtins.int
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    RULE_ID_FIELD_NUMBER: _builtins.int
     application_id: _builtins.str
     coupon_id: _builtins.str
     customer_id: _builtins.str
     reference: _builtins.str
     amount_minor: _builtins.int
     currency_code: _builtins.str
+    rule_id: _builtins.str
+    """instead of a coupon"""
     def __init__(
         self,
         *,
@@ -82,10 +89,11 @@ class DiscountReversed(_message.Message):
         reference: _builtins.str = ...,
         amount_minor: _builtins.int = ...,
         currency_code: _builtins.str = ...,
+        rule_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "application_id", b"application_id", "coupon_id", b"coupon_id", "currency_code", b"currency_code", "customer_id", b"customer_id", "reference", b"reference"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "application_id", b"application_id", "coupon_id", b"coupon_id", "currency_code", b"currency_code", "customer_id", b"customer_id", "reference", b"reference", "rule_id", b"rule_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -678,6 +678,7 @@ class ConvertRequest(_message.Message):
     amount_minor: _builtins.int
     currency_code: _builtins.str
     to: _builtins.str
+    """empty = the tenant's default currency"""
     as_of: _builtins.str
     rounding: _builtins.str
     """half_up, half_even, up, down; empty = half_up"""
@@ -751,6 +752,7 @@ class ListRatesRequest(_message.Message):
     quote: _builtins.str
     as_of: _builtins.str
     feed: _builtins.str
+    """id or name; manual = rates by hand"""
     page_size: _builtins.int
     page_token: _builtins.str
     def __init__(
@@ -844,20 +846,307 @@ class Currency(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     MINOR_UNITS_FIELD_NUMBER: _builtins.int
+    ENABLED_FIELD_NUMBER: _builtins.int
+    DEFAULT_FIELD_NUMBER: _builtins.int
     code: _builtins.str
     name: _builtins.str
     minor_units: _builtins.int
+    enabled: _builtins.bool
+    default: _builtins.bool
     def __init__(
         self,
         *,
         code: _builtins.str = ...,
         name: _builtins.str = ...,
         minor_units: _builtins.int = ...,
+        enabled: _builtins.bool = ...,
+        default: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "minor_units", b"minor_units", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "default", b"default", "enabled", b"enabled", "minor_units", b"minor_units", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Currency: _TypeAlias = Currency  # noqa: Y015
+
+@_typing.final
+class SetCurrencyRequest(_message.Message):
+    """What changes of a currency; what is absent stays."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    ENABLED_FIELD_NUMBER: _builtins.int
+    DEFAULT_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    code: _builtins.str
+    enabled: _builtins.bool
+    default: _builtins.bool
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        code: _builtins.str = ...,
+        enabled: _builtins.bool | None = ...,
+        default: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_default", b"_default", "_enabled", b"_enabled", "default", b"default", "enabled", b"enabled"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_default", b"_default", "_enabled", b"_enabled", "code", b"code", "default", b"default", "enabled", b"enabled", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__default: _TypeAlias = _typing.Literal["default"]  # noqa: Y015
+    _WhichOneofArgType__default: _TypeAlias = _typing.Literal["_default", b"_default"]  # noqa: Y015
+    _WhichOneofReturnType__enabled: _TypeAlias = _typing.Literal["enabled"]  # noqa: Y015
+    _WhichOneofArgType__enabled: _TypeAlias = _typing.Literal["_enabled", b"_enabled"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__default) -> _WhichOneofReturnType__default | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__enabled) -> _WhichOneofReturnType__enabled | None: ...
+
+Global___SetCurrencyRequest: _TypeAlias = SetCurrencyRequest  # noqa: Y015
+
+@_typing.final
+class SetCurrencyResponse(_message.Message):
+    """The currency."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def currency(self) -> Global___Currency: ...
+    def __init__(
+        self,
+        *,
+        currency: Global___Currency | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["currency", b"currency"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency", b"currency"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetCurrencyResponse: _TypeAlias = SetCurrencyResponse  # noqa: Y015
+
+@_typing.final
+class RecordRateRequest(_message.Message):
+    """A rate by hand: units of quote for one unit of base."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
+    QUOTE_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    PROPOSE_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    base: _builtins.str
+    quote: _builtins.str
+    rate: _builtins.str
+    as_of: _builtins.str
+    """YYYY-MM-DD, the first day; empty = today"""
+    until: _builtins.str
+    """YYYY-MM-DD, the first day that it holds no more; empty = for good"""
+    reason: _builtins.str
+    propose: _builtins.bool
+    """let one that deviates too far wait for somebody else's approval"""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        base: _builtins.str = ...,
+        quote: _builtins.str = ...,
+        rate: _builtins.str = ...,
+        as_of: _builtins.str = ...,
+        until: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        propose: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "base", b"base", "propose", b"propose", "quote", b"quote", "rate", b"rate", "reason", b"reason", "request_id", b"request_id", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordRateRequest: _TypeAlias = RecordRateRequest  # noqa: Y015
+
+@_typing.final
+class RecordRateResponse(_message.Message):
+    """The rate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RATE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rate(self) -> Global___StoredRate: ...
+    def __init__(
+        self,
+        *,
+        rate: Global___StoredRate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rate", b"rate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rate", b"rate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecordRateResponse: _TypeAlias = RecordRateResponse  # noqa: Y015
+
+@_typing.final
+class ApproveRateRequest(_message.Message):
+    """Names a rate that was held back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    id: _builtins.str
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveRateRequest: _TypeAlias = ApproveRateRequest  # noqa: Y015
+
+@_typing.final
+class ApproveRateResponse(_message.Message):
+    """The rate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RATE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rate(self) -> Global___StoredRate: ...
+    def __init__(
+        self,
+        *,
+        rate: Global___StoredRate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rate", b"rate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rate", b"rate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveRateResponse: _TypeAlias = ApproveRateResponse  # noqa: Y015
+
+@_typing.final
+class WithdrawRateRequest(_message.Message):
+    """Names a rate by hand."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    id: _builtins.str
+    reason: _builtins.str
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        id: _builtins.str = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["id", b"id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithdrawRateRequest: _TypeAlias = WithdrawRateRequest  # noqa: Y015
+
+@_typing.final
+class WithdrawRateResponse(_message.Message):
+    """The rate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RATE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rate(self) -> Global___StoredRate: ...
+    def __init__(
+        self,
+        *,
+        rate: Global___StoredRate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rate", b"rate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rate", b"rate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithdrawRateResponse: _TypeAlias = WithdrawRateResponse  # noqa: Y015
+
+@_typing.final
+class StoredRate(_message.Message):
+    """A stored rate, of a feed or by hand."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    FEED_ID_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
+    QUOTE_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    UNTIL_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    APPROVED_BY_FIELD_NUMBER: _builtins.int
+    RECORDED_AT_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    feed_id: _builtins.str
+    """manual where somebody recorded it"""
+    base: _builtins.str
+    quote: _builtins.str
+    rate: _builtins.str
+    as_of: _builtins.str
+    until: _builtins.str
+    state: _builtins.str
+    """usable, held_back or withdrawn"""
+    reason: _builtins.str
+    actor: _builtins.str
+    approved_by: _builtins.str
+    @_builtins.property
+    def recorded_at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        feed_id: _builtins.str = ...,
+        base: _builtins.str = ...,
+        quote: _builtins.str = ...,
+        rate: _builtins.str = ...,
+        as_of: _builtins.str = ...,
+        until: _builtins.str = ...,
+        state: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
+        approved_by: _builtins.str = ...,
+        recorded_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["recorded_at", b"recorded_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "approved_by", b"approved_by", "as_of", b"as_of", "base", b"base", "feed_id", b"feed_id", "id", b"id", "quote", b"quote", "rate", b"rate", "reason", b"reason", "recorded_at", b"recorded_at", "state", b"state", "until", b"until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoredRate: _TypeAlias = StoredRate  # noqa: Y015

@@ -90,6 +90,26 @@ class ExchangeRateServiceStub:
                 request_serializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.ListCurrenciesRequest.SerializeToString,
                 response_deserializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.ListCurrenciesResponse.FromString,
                 _registered_method=True)
+        self.SetCurrency = channel.unary_unary(
+                '/billplane.exchange_rate.v1.ExchangeRateService/SetCurrency',
+                request_serializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.SetCurrencyRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.SetCurrencyResponse.FromString,
+                _registered_method=True)
+        self.RecordRate = channel.unary_unary(
+                '/billplane.exchange_rate.v1.ExchangeRateService/RecordRate',
+                request_serializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.RecordRateRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.RecordRateResponse.FromString,
+                _registered_method=True)
+        self.ApproveRate = channel.unary_unary(
+                '/billplane.exchange_rate.v1.ExchangeRateService/ApproveRate',
+                request_serializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.ApproveRateRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.ApproveRateResponse.FromString,
+                _registered_method=True)
+        self.WithdrawRate = channel.unary_unary(
+                '/billplane.exchange_rate.v1.ExchangeRateService/WithdrawRate',
+                request_serializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.WithdrawRateRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.WithdrawRateResponse.FromString,
+                _registered_method=True)
 
 
 class ExchangeRateServiceServicer:
@@ -167,7 +187,35 @@ class ExchangeRateServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListCurrencies(self, request, context):
-        """Lists ISO 4217 currencies with their minor units.
+        """Lists ISO 4217 currencies with their minor units, and which of them the tenant uses.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetCurrency(self, request, context):
+        """Enables or disables a currency for the tenant, or makes it the default.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordRate(self, request, context):
+        """Records a rate by hand, which wins over feeds.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApproveRate(self, request, context):
+        """Has a rate used that was held back; not by who proposed it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WithdrawRate(self, request, context):
+        """Has a rate by hand used no more, from today on.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -230,6 +278,26 @@ def add_ExchangeRateServiceServicer_to_server(servicer, server):
                     servicer.ListCurrencies,
                     request_deserializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.ListCurrenciesRequest.FromString,
                     response_serializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.ListCurrenciesResponse.SerializeToString,
+            ),
+            'SetCurrency': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetCurrency,
+                    request_deserializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.SetCurrencyRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.SetCurrencyResponse.SerializeToString,
+            ),
+            'RecordRate': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordRate,
+                    request_deserializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.RecordRateRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.RecordRateResponse.SerializeToString,
+            ),
+            'ApproveRate': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApproveRate,
+                    request_deserializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.ApproveRateRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.ApproveRateResponse.SerializeToString,
+            ),
+            'WithdrawRate': grpc.unary_unary_rpc_method_handler(
+                    servicer.WithdrawRate,
+                    request_deserializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.WithdrawRateRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.WithdrawRateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -530,6 +598,114 @@ class ExchangeRateService:
             '/billplane.exchange_rate.v1.ExchangeRateService/ListCurrencies',
             billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.ListCurrenciesRequest.SerializeToString,
             billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.ListCurrenciesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetCurrency(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.exchange_rate.v1.ExchangeRateService/SetCurrency',
+            billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.SetCurrencyRequest.SerializeToString,
+            billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.SetCurrencyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordRate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.exchange_rate.v1.ExchangeRateService/RecordRate',
+            billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.RecordRateRequest.SerializeToString,
+            billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.RecordRateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApproveRate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.exchange_rate.v1.ExchangeRateService/ApproveRate',
+            billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.ApproveRateRequest.SerializeToString,
+            billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.ApproveRateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WithdrawRate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.exchange_rate.v1.ExchangeRateService/WithdrawRate',
+            billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.WithdrawRateRequest.SerializeToString,
+            billplane_dot_protos_dot_exchange__rate_dot_v1_dot_exchange__rate__pb2.WithdrawRateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -54,7 +54,15 @@ class ExchangeRateServiceStub:
     ListRates: _grpc.UnaryUnaryMultiCallable[_exchange_rate_pb2.ListRatesRequest, _exchange_rate_pb2.ListRatesResponse]
     """Lists stored rates."""
     ListCurrencies: _grpc.UnaryUnaryMultiCallable[_exchange_rate_pb2.ListCurrenciesRequest, _exchange_rate_pb2.ListCurrenciesResponse]
-    """Lists ISO 4217 currencies with their minor units."""
+    """Lists ISO 4217 currencies with their minor units, and which of them the tenant uses."""
+    SetCurrency: _grpc.UnaryUnaryMultiCallable[_exchange_rate_pb2.SetCurrencyRequest, _exchange_rate_pb2.SetCurrencyResponse]
+    """Enables or disables a currency for the tenant, or makes it the default."""
+    RecordRate: _grpc.UnaryUnaryMultiCallable[_exchange_rate_pb2.RecordRateRequest, _exchange_rate_pb2.RecordRateResponse]
+    """Records a rate by hand, which wins over feeds."""
+    ApproveRate: _grpc.UnaryUnaryMultiCallable[_exchange_rate_pb2.ApproveRateRequest, _exchange_rate_pb2.ApproveRateResponse]
+    """Has a rate used that was held back; not by who proposed it."""
+    WithdrawRate: _grpc.UnaryUnaryMultiCallable[_exchange_rate_pb2.WithdrawRateRequest, _exchange_rate_pb2.WithdrawRateResponse]
+    """Has a rate by hand used no more, from today on."""
 
 @_typing.type_check_only
 class ExchangeRateServiceAsyncStub(ExchangeRateServiceStub):
@@ -82,7 +90,15 @@ class ExchangeRateServiceAsyncStub(ExchangeRateServiceStub):
     ListRates: _aio.UnaryUnaryMultiCallable[_exchange_rate_pb2.ListRatesRequest, _exchange_rate_pb2.ListRatesResponse]  # type: ignore[assignment]
     """Lists stored rates."""
     ListCurrencies: _aio.UnaryUnaryMultiCallable[_exchange_rate_pb2.ListCurrenciesRequest, _exchange_rate_pb2.ListCurrenciesResponse]  # type: ignore[assignment]
-    """Lists ISO 4217 currencies with their minor units."""
+    """Lists ISO 4217 currencies with their minor units, and which of them the tenant uses."""
+    SetCurrency: _aio.UnaryUnaryMultiCallable[_exchange_rate_pb2.SetCurrencyRequest, _exchange_rate_pb2.SetCurrencyResponse]  # type: ignore[assignment]
+    """Enables or disables a currency for the tenant, or makes it the default."""
+    RecordRate: _aio.UnaryUnaryMultiCallable[_exchange_rate_pb2.RecordRateRequest, _exchange_rate_pb2.RecordRateResponse]  # type: ignore[assignment]
+    """Records a rate by hand, which wins over feeds."""
+    ApproveRate: _aio.UnaryUnaryMultiCallable[_exchange_rate_pb2.ApproveRateRequest, _exchange_rate_pb2.ApproveRateResponse]  # type: ignore[assignment]
+    """Has a rate used that was held back; not by who proposed it."""
+    WithdrawRate: _aio.UnaryUnaryMultiCallable[_exchange_rate_pb2.WithdrawRateRequest, _exchange_rate_pb2.WithdrawRateResponse]  # type: ignore[assignment]
+    """Has a rate by hand used no more, from today on."""
 
 class ExchangeRateServiceServicer(metaclass=_abc_1.ABCMeta):
     """Rates with a source and an age."""
@@ -173,6 +189,38 @@ class ExchangeRateServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _exchange_rate_pb2.ListCurrenciesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_exchange_rate_pb2.ListCurrenciesResponse, _abc.Awaitable[_exchange_rate_pb2.ListCurrenciesResponse]]:
-        """Lists ISO 4217 currencies with their minor units."""
+        """Lists ISO 4217 currencies with their minor units, and which of them the tenant uses."""
+
+    @_abc_1.abstractmethod
+    def SetCurrency(
+        self,
+        request: _exchange_rate_pb2.SetCurrencyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exchange_rate_pb2.SetCurrencyResponse, _abc.Awaitable[_exchange_rate_pb2.SetCurrencyResponse]]:
+        """Enables or disables a currency for the tenant, or makes it the default."""
+
+    @_abc_1.abstractmethod
+    def RecordRate(
+        self,
+        request: _exchange_rate_pb2.RecordRateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exchange_rate_pb2.RecordRateResponse, _abc.Awaitable[_exchange_rate_pb2.RecordRateResponse]]:
+        """Records a rate by hand, which wins over feeds."""
+
+    @_abc_1.abstractmethod
+    def ApproveRate(
+        self,
+        request: _exchange_rate_pb2.ApproveRateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exchange_rate_pb2.ApproveRateResponse, _abc.Awaitable[_exchange_rate_pb2.ApproveRateResponse]]:
+        """Has a rate used that was held back; not by who proposed it."""
+
+    @_abc_1.abstractmethod
+    def WithdrawRate(
+        self,
+        request: _exchange_rate_pb2.WithdrawRateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_exchange_rate_pb2.WithdrawRateResponse, _abc.Awaitable[_exchange_rate_pb2.WithdrawRateResponse]]:
+        """Has a rate by hand used no more, from today on."""
 
 def add_ExchangeRateServiceServicer_to_server(servicer: ExchangeRateServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -581,3 +581,138 @@ class TaxAmount(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TaxAmount: _TypeAlias = TaxAmount  # noqa: Y015
+
+@_typing.final
+class CreditNoteIssued(_message.Message):
+    """A credit note was issued: an issued invoice is corrected by it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREDIT_NOTE_ID_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    INVOICE_ID_FIELD_NUMBER: _builtins.int
+    INVOICE_NUMBER_FIELD_NUMBER: _builtins.int
+    CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    SUBSCRIPTION_ID_FIELD_NUMBER: _builtins.int
+    CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    TOTAL_MINOR_FIELD_NUMBER: _builtins.int
+    NET_MINOR_FIELD_NUMBER: _builtins.int
+    TAX_MINOR_FIELD_NUMBER: _builtins.int
+    APPLIED_MINOR_FIELD_NUMBER: _builtins.int
+    EXCESS_MINOR_FIELD_NUMBER: _builtins.int
+    EXCESS_FIELD_NUMBER: _builtins.int
+    DUE_MINOR_FIELD_NUMBER: _builtins.int
+    TAXES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ISSUED_ON_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    TEST_CLOCK_ID_FIELD_NUMBER: _builtins.int
+    CUSTOMER_EMAIL_FIELD_NUMBER: _builtins.int
+    CUSTOMER_NAME_FIELD_NUMBER: _builtins.int
+    LOCALE_FIELD_NUMBER: _builtins.int
+    credit_note_id: _builtins.str
+    number: _builtins.str
+    invoice_id: _builtins.str
+    invoice_number: _builtins.str
+    customer_id: _builtins.str
+    subscription_id: _builtins.str
+    currency_code: _builtins.str
+    total_minor: _builtins.int
+    net_minor: _builtins.int
+    tax_minor: _builtins.int
+    applied_minor: _builtins.int
+    """what of it lowers what is due"""
+    excess_minor: _builtins.int
+    """the rest: of what was paid already"""
+    excess: _builtins.str
+    """where the rest goes: credit, refund or by_hand"""
+    due_minor: _builtins.int
+    """of the invoice, after it"""
+    reason: _builtins.str
+    issued_on: _builtins.str
+    test_clock_id: _builtins.str
+    """of the customer, empty when its time is the real one"""
+    customer_email: _builtins.str
+    customer_name: _builtins.str
+    locale: _builtins.str
+    @_builtins.property
+    def taxes(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxAmount]: ...
+    @_builtins.property
+    def at(self) -> _timestamp_pb2.Timestamp:
+        """the customer's time"""
+
+    def __init__(
+        self,
+        *,
+        credit_note_id: _builtins.str = ...,
+        number: _builtins.str = ...,
+        invoice_id: _builtins.str = ...,
+        invoice_number: _builtins.str = ...,
+        customer_id: _builtins.str = ...,
+        subscription_id: _builtins.str = ...,
+        currency_code: _builtins.str = ...,
+        total_minor: _builtins.int = ...,
+        net_minor: _builtins.int = ...,
+        tax_minor: _builtins.int = ...,
+        applied_minor: _builtins.int = ...,
+        excess_minor: _builtins.int = ...,
+        excess: _builtins.str = ...,
+        due_minor: _builtins.int = ...,
+        taxes: _abc.Iterable[Global___TaxAmount] | None = ...,
+        reason: _builtins.str = ...,
+        issued_on: _builtins.str = ...,
+        at: _timestamp_pb2.Timestamp | None = ...,
+        test_clock_id: _builtins.str = ...,
+        customer_email: _builtins.str = ...,
+        customer_name: _builtins.str = ...,
+        locale: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applied_minor", b"applied_minor", "at", b"at", "credit_note_id", b"credit_note_id", "currency_code", b"currency_code", "customer_email", b"customer_email", "customer_id", b"customer_id", "customer_name", b"customer_name", "due_minor", b"due_minor", "excess", b"excess", "excess_minor", b"excess_minor", "invoice_id", b"invoice_id", "invoice_number", b"invoice_number", "issued_on", b"issued_on", "locale", b"locale", "net_minor", b"net_minor", "number", b"number", "reason", b"reason", "subscription_id", b"subscription_id", "tax_minor", b"tax_minor", "taxes", b"taxes", "test_clock_id", b"test_clock_id", "total_minor", b"total_minor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreditNoteIssued: _TypeAlias = CreditNoteIssued  # noqa: Y015
+
+@_typing.final
+class PrintCreditNote(_message.Message):
+    """Work: make the PDF of a credit note."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREDIT_NOTE_ID_FIELD_NUMBER: _builtins.int
+    credit_note_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        credit_note_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit_note_id", b"credit_note_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PrintCreditNote: _TypeAlias = PrintCreditNote  # noqa: Y015
+
+@_typing.final
+class RefundCreditNote(_message.Message):
+    """Work: give back what a credit note leaves over of a paid invoice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREDIT_NOTE_ID_FIELD_NUMBER: _builtins.int
+    credit_note_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        credit_note_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["credit_note_id", b"credit_note_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RefundCreditNote: _TypeAlias = RefundCreditNote  # noqa: Y015

@@ -65,6 +65,26 @@ class InvoiceServiceStub:
                 request_serializer=billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.PreviewInvoiceRequest.SerializeToString,
                 response_deserializer=billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.PreviewInvoiceResponse.FromString,
                 _registered_method=True)
+        self.GetInvoiceDocument = channel.unary_unary(
+                '/billplane.invoice.v1.InvoiceService/GetInvoiceDocument',
+                request_serializer=billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.GetInvoiceDocumentRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.GetInvoiceDocumentResponse.FromString,
+                _registered_method=True)
+        self.CreateCreditNote = channel.unary_unary(
+                '/billplane.invoice.v1.InvoiceService/CreateCreditNote',
+                request_serializer=billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.CreateCreditNoteRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.CreateCreditNoteResponse.FromString,
+                _registered_method=True)
+        self.GetCreditNote = channel.unary_unary(
+                '/billplane.invoice.v1.InvoiceService/GetCreditNote',
+                request_serializer=billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.GetCreditNoteRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.GetCreditNoteResponse.FromString,
+                _registered_method=True)
+        self.ListCreditNotes = channel.unary_unary(
+                '/billplane.invoice.v1.InvoiceService/ListCreditNotes',
+                request_serializer=billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.ListCreditNotesRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.ListCreditNotesResponse.FromString,
+                _registered_method=True)
 
 
 class InvoiceServiceServicer:
@@ -113,6 +133,34 @@ class InvoiceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetInvoiceDocument(self, request, context):
+        """Returns an issued document as PDF, or as the XML of EN 16931.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateCreditNote(self, request, context):
+        """Gives back of an issued invoice: some lines, an amount, or all that is left.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCreditNote(self, request, context):
+        """Returns one credit note by id or number.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListCreditNotes(self, request, context):
+        """Lists credit notes.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InvoiceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -145,6 +193,26 @@ def add_InvoiceServiceServicer_to_server(servicer, server):
                     servicer.PreviewInvoice,
                     request_deserializer=billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.PreviewInvoiceRequest.FromString,
                     response_serializer=billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.PreviewInvoiceResponse.SerializeToString,
+            ),
+            'GetInvoiceDocument': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetInvoiceDocument,
+                    request_deserializer=billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.GetInvoiceDocumentRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.GetInvoiceDocumentResponse.SerializeToString,
+            ),
+            'CreateCreditNote': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateCreditNote,
+                    request_deserializer=billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.CreateCreditNoteRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.CreateCreditNoteResponse.SerializeToString,
+            ),
+            'GetCreditNote': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCreditNote,
+                    request_deserializer=billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.GetCreditNoteRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.GetCreditNoteResponse.SerializeToString,
+            ),
+            'ListCreditNotes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListCreditNotes,
+                    request_deserializer=billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.ListCreditNotesRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.ListCreditNotesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -310,6 +378,114 @@ class InvoiceService:
             '/billplane.invoice.v1.InvoiceService/PreviewInvoice',
             billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.PreviewInvoiceRequest.SerializeToString,
             billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.PreviewInvoiceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetInvoiceDocument(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.invoice.v1.InvoiceService/GetInvoiceDocument',
+            billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.GetInvoiceDocumentRequest.SerializeToString,
+            billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.GetInvoiceDocumentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateCreditNote(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.invoice.v1.InvoiceService/CreateCreditNote',
+            billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.CreateCreditNoteRequest.SerializeToString,
+            billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.CreateCreditNoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCreditNote(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.invoice.v1.InvoiceService/GetCreditNote',
+            billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.GetCreditNoteRequest.SerializeToString,
+            billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.GetCreditNoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListCreditNotes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.invoice.v1.InvoiceService/ListCreditNotes',
+            billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.ListCreditNotesRequest.SerializeToString,
+            billplane_dot_protos_dot_invoice_dot_v1_dot_invoice__pb2.ListCreditNotesResponse.FromString,
             options,
             channel_credentials,
             insecure,

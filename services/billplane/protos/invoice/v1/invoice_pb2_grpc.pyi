@@ -45,6 +45,14 @@ class InvoiceServiceStub:
     """Voids a finalized invoice; its number stays."""
     PreviewInvoice: _grpc.UnaryUnaryMultiCallable[_invoice_pb2.PreviewInvoiceRequest, _invoice_pb2.PreviewInvoiceResponse]
     """Computes what CreateInvoice would make; stores nothing."""
+    GetInvoiceDocument: _grpc.UnaryUnaryMultiCallable[_invoice_pb2.GetInvoiceDocumentRequest, _invoice_pb2.GetInvoiceDocumentResponse]
+    """Returns an issued document as PDF, or as the XML of EN 16931."""
+    CreateCreditNote: _grpc.UnaryUnaryMultiCallable[_invoice_pb2.CreateCreditNoteRequest, _invoice_pb2.CreateCreditNoteResponse]
+    """Gives back of an issued invoice: some lines, an amount, or all that is left."""
+    GetCreditNote: _grpc.UnaryUnaryMultiCallable[_invoice_pb2.GetCreditNoteRequest, _invoice_pb2.GetCreditNoteResponse]
+    """Returns one credit note by id or number."""
+    ListCreditNotes: _grpc.UnaryUnaryMultiCallable[_invoice_pb2.ListCreditNotesRequest, _invoice_pb2.ListCreditNotesResponse]
+    """Lists credit notes."""
 
 @_typing.type_check_only
 class InvoiceServiceAsyncStub(InvoiceServiceStub):
@@ -63,6 +71,14 @@ class InvoiceServiceAsyncStub(InvoiceServiceStub):
     """Voids a finalized invoice; its number stays."""
     PreviewInvoice: _aio.UnaryUnaryMultiCallable[_invoice_pb2.PreviewInvoiceRequest, _invoice_pb2.PreviewInvoiceResponse]  # type: ignore[assignment]
     """Computes what CreateInvoice would make; stores nothing."""
+    GetInvoiceDocument: _aio.UnaryUnaryMultiCallable[_invoice_pb2.GetInvoiceDocumentRequest, _invoice_pb2.GetInvoiceDocumentResponse]  # type: ignore[assignment]
+    """Returns an issued document as PDF, or as the XML of EN 16931."""
+    CreateCreditNote: _aio.UnaryUnaryMultiCallable[_invoice_pb2.CreateCreditNoteRequest, _invoice_pb2.CreateCreditNoteResponse]  # type: ignore[assignment]
+    """Gives back of an issued invoice: some lines, an amount, or all that is left."""
+    GetCreditNote: _aio.UnaryUnaryMultiCallable[_invoice_pb2.GetCreditNoteRequest, _invoice_pb2.GetCreditNoteResponse]  # type: ignore[assignment]
+    """Returns one credit note by id or number."""
+    ListCreditNotes: _aio.UnaryUnaryMultiCallable[_invoice_pb2.ListCreditNotesRequest, _invoice_pb2.ListCreditNotesResponse]  # type: ignore[assignment]
+    """Lists credit notes."""
 
 class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
     """Documents that must be right."""
@@ -114,5 +130,37 @@ class InvoiceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_invoice_pb2.PreviewInvoiceResponse, _abc.Awaitable[_invoice_pb2.PreviewInvoiceResponse]]:
         """Computes what CreateInvoice would make; stores nothing."""
+
+    @_abc_1.abstractmethod
+    def GetInvoiceDocument(
+        self,
+        request: _invoice_pb2.GetInvoiceDocumentRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invoice_pb2.GetInvoiceDocumentResponse, _abc.Awaitable[_invoice_pb2.GetInvoiceDocumentResponse]]:
+        """Returns an issued document as PDF, or as the XML of EN 16931."""
+
+    @_abc_1.abstractmethod
+    def CreateCreditNote(
+        self,
+        request: _invoice_pb2.CreateCreditNoteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invoice_pb2.CreateCreditNoteResponse, _abc.Awaitable[_invoice_pb2.CreateCreditNoteResponse]]:
+        """Gives back of an issued invoice: some lines, an amount, or all that is left."""
+
+    @_abc_1.abstractmethod
+    def GetCreditNote(
+        self,
+        request: _invoice_pb2.GetCreditNoteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invoice_pb2.GetCreditNoteResponse, _abc.Awaitable[_invoice_pb2.GetCreditNoteResponse]]:
+        """Returns one credit note by id or number."""
+
+    @_abc_1.abstractmethod
+    def ListCreditNotes(
+        self,
+        request: _invoice_pb2.ListCreditNotesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_invoice_pb2.ListCreditNotesResponse, _abc.Awaitable[_invoice_pb2.ListCreditNotesResponse]]:
+        """Lists credit notes."""
 
 def add_InvoiceServiceServicer_to_server(servicer: InvoiceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)billplane/protos/metering/v1/events.proto\x12\x15\x62illplane.metering.v1\"\x89\x01\n\x15UsageThresholdReached\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\r\n\x05meter\x18\x02 \x01(\t\x12\x11\n\tthreshold\x18\x03 \x01(\t\x12\x10\n\x08quantity\x18\x04 \x01(\t\x12\r\n\x05limit\x18\x05 \x01(\t\x12\x18\n\x10period_starts_at\x18\x06 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)billplane/protos/metering/v1/events.proto\x12\x15\x62illplane.metering.v1\"\xba\x01\n\x15UsageThresholdReached\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\r\n\x05meter\x18\x02 \x01(\t\x12\x11\n\tthreshold\x18\x03 \x01(\t\x12\x10\n\x08quantity\x18\x04 \x01(\t\x12\r\n\x05limit\x18\x05 \x01(\t\x12\x18\n\x10period_starts_at\x18\x06 \x01(\t\x12\n\n\x02id\x18\x07 \x01(\t\x12\x0b\n\x03per\x18\x08 \x01(\t\x12\x16\n\x0eperiod_ends_at\x18\t \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,5 +32,5 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'billplane.protos.metering.v
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_USAGETHRESHOLDREACHED']._serialized_start=69
-  _globals['_USAGETHRESHOLDREACHED']._serialized_end=206
+  _globals['_USAGETHRESHOLDREACHED']._serialized_end=255
 # @@protoc_insertion_point(module_scope)

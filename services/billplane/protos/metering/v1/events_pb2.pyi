@@ -18,7 +18,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class UsageThresholdReached(_message.Message):
-    """A customer's usage went over a meter's threshold."""
+    """A customer's usage reached a meter's threshold within a period or a day; told once."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -28,12 +28,20 @@ class UsageThresholdReached(_message.Message):
     QUANTITY_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     PERIOD_STARTS_AT_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    PER_FIELD_NUMBER: _builtins.int
+    PERIOD_ENDS_AT_FIELD_NUMBER: _builtins.int
     customer_id: _builtins.str
     meter: _builtins.str
     threshold: _builtins.str
     quantity: _builtins.str
     limit: _builtins.str
     period_starts_at: _builtins.str
+    """of the day where the threshold is per Day"""
+    id: _builtins.str
+    per: _builtins.str
+    """Period or Day"""
+    period_ends_at: _builtins.str
     def __init__(
         self,
         *,
@@ -43,10 +51,13 @@ class UsageThresholdReached(_message.Message):
         quantity: _builtins.str = ...,
         limit: _builtins.str = ...,
         period_starts_at: _builtins.str = ...,
+        id: _builtins.str = ...,
+        per: _builtins.str = ...,
+        period_ends_at: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "limit", b"limit", "meter", b"meter", "period_starts_at", b"period_starts_at", "quantity", b"quantity", "threshold", b"threshold"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "id", b"id", "limit", b"limit", "meter", b"meter", "per", b"per", "period_ends_at", b"period_ends_at", "period_starts_at", b"period_starts_at", "quantity", b"quantity", "threshold", b"threshold"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -85,6 +85,26 @@ class MeteringServiceStub:
                 request_serializer=billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.FlushUsageRequest.SerializeToString,
                 response_deserializer=billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.FlushUsageResponse.FromString,
                 _registered_method=True)
+        self.VoidUsageEvent = channel.unary_unary(
+                '/billplane.metering.v1.MeteringService/VoidUsageEvent',
+                request_serializer=billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.VoidUsageEventRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.VoidUsageEventResponse.FromString,
+                _registered_method=True)
+        self.CorrectUsageEvent = channel.unary_unary(
+                '/billplane.metering.v1.MeteringService/CorrectUsageEvent',
+                request_serializer=billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.CorrectUsageEventRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.CorrectUsageEventResponse.FromString,
+                _registered_method=True)
+        self.ListUsageAdjustments = channel.unary_unary(
+                '/billplane.metering.v1.MeteringService/ListUsageAdjustments',
+                request_serializer=billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.ListUsageAdjustmentsRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.ListUsageAdjustmentsResponse.FromString,
+                _registered_method=True)
+        self.ListChangedPeriods = channel.unary_unary(
+                '/billplane.metering.v1.MeteringService/ListChangedPeriods',
+                request_serializer=billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.ListChangedPeriodsRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.ListChangedPeriodsResponse.FromString,
+                _registered_method=True)
 
 
 class MeteringServiceServicer:
@@ -161,6 +181,34 @@ class MeteringServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def VoidUsageEvent(self, request, context):
+        """Has a stored event count no more.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CorrectUsageEvent(self, request, context):
+        """Has a stored event count for another quantity, or for what other data says.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListUsageAdjustments(self, request, context):
+        """Lists voids and corrections.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListChangedPeriods(self, request, context):
+        """Tells which periods' usage has changed since it was read.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_MeteringServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -213,6 +261,26 @@ def add_MeteringServiceServicer_to_server(servicer, server):
                     servicer.FlushUsage,
                     request_deserializer=billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.FlushUsageRequest.FromString,
                     response_serializer=billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.FlushUsageResponse.SerializeToString,
+            ),
+            'VoidUsageEvent': grpc.unary_unary_rpc_method_handler(
+                    servicer.VoidUsageEvent,
+                    request_deserializer=billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.VoidUsageEventRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.VoidUsageEventResponse.SerializeToString,
+            ),
+            'CorrectUsageEvent': grpc.unary_unary_rpc_method_handler(
+                    servicer.CorrectUsageEvent,
+                    request_deserializer=billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.CorrectUsageEventRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.CorrectUsageEventResponse.SerializeToString,
+            ),
+            'ListUsageAdjustments': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUsageAdjustments,
+                    request_deserializer=billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.ListUsageAdjustmentsRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.ListUsageAdjustmentsResponse.SerializeToString,
+            ),
+            'ListChangedPeriods': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListChangedPeriods,
+                    request_deserializer=billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.ListChangedPeriodsRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.ListChangedPeriodsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -486,6 +554,114 @@ class MeteringService:
             '/billplane.metering.v1.MeteringService/FlushUsage',
             billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.FlushUsageRequest.SerializeToString,
             billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.FlushUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VoidUsageEvent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.metering.v1.MeteringService/VoidUsageEvent',
+            billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.VoidUsageEventRequest.SerializeToString,
+            billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.VoidUsageEventResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CorrectUsageEvent(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.metering.v1.MeteringService/CorrectUsageEvent',
+            billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.CorrectUsageEventRequest.SerializeToString,
+            billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.CorrectUsageEventResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUsageAdjustments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.metering.v1.MeteringService/ListUsageAdjustments',
+            billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.ListUsageAdjustmentsRequest.SerializeToString,
+            billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.ListUsageAdjustmentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListChangedPeriods(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.metering.v1.MeteringService/ListChangedPeriods',
+            billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.ListChangedPeriodsRequest.SerializeToString,
+            billplane_dot_protos_dot_metering_dot_v1_dot_metering__pb2.ListChangedPeriodsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -53,6 +53,14 @@ class MeteringServiceStub:
     """Aggregates stored usage of one customer and meter."""
     FlushUsage: _grpc.UnaryUnaryMultiCallable[_metering_pb2.FlushUsageRequest, _metering_pb2.FlushUsageResponse]
     """Stores everything that was acknowledged before this call."""
+    VoidUsageEvent: _grpc.UnaryUnaryMultiCallable[_metering_pb2.VoidUsageEventRequest, _metering_pb2.VoidUsageEventResponse]
+    """Has a stored event count no more."""
+    CorrectUsageEvent: _grpc.UnaryUnaryMultiCallable[_metering_pb2.CorrectUsageEventRequest, _metering_pb2.CorrectUsageEventResponse]
+    """Has a stored event count for another quantity, or for what other data says."""
+    ListUsageAdjustments: _grpc.UnaryUnaryMultiCallable[_metering_pb2.ListUsageAdjustmentsRequest, _metering_pb2.ListUsageAdjustmentsResponse]
+    """Lists voids and corrections."""
+    ListChangedPeriods: _grpc.UnaryUnaryMultiCallable[_metering_pb2.ListChangedPeriodsRequest, _metering_pb2.ListChangedPeriodsResponse]
+    """Tells which periods' usage has changed since it was read."""
 
 @_typing.type_check_only
 class MeteringServiceAsyncStub(MeteringServiceStub):
@@ -79,6 +87,14 @@ class MeteringServiceAsyncStub(MeteringServiceStub):
     """Aggregates stored usage of one customer and meter."""
     FlushUsage: _aio.UnaryUnaryMultiCallable[_metering_pb2.FlushUsageRequest, _metering_pb2.FlushUsageResponse]  # type: ignore[assignment]
     """Stores everything that was acknowledged before this call."""
+    VoidUsageEvent: _aio.UnaryUnaryMultiCallable[_metering_pb2.VoidUsageEventRequest, _metering_pb2.VoidUsageEventResponse]  # type: ignore[assignment]
+    """Has a stored event count no more."""
+    CorrectUsageEvent: _aio.UnaryUnaryMultiCallable[_metering_pb2.CorrectUsageEventRequest, _metering_pb2.CorrectUsageEventResponse]  # type: ignore[assignment]
+    """Has a stored event count for another quantity, or for what other data says."""
+    ListUsageAdjustments: _aio.UnaryUnaryMultiCallable[_metering_pb2.ListUsageAdjustmentsRequest, _metering_pb2.ListUsageAdjustmentsResponse]  # type: ignore[assignment]
+    """Lists voids and corrections."""
+    ListChangedPeriods: _aio.UnaryUnaryMultiCallable[_metering_pb2.ListChangedPeriodsRequest, _metering_pb2.ListChangedPeriodsResponse]  # type: ignore[assignment]
+    """Tells which periods' usage has changed since it was read."""
 
 class MeteringServiceServicer(metaclass=_abc_1.ABCMeta):
     """Usage in, quantities out."""
@@ -162,5 +178,37 @@ class MeteringServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_metering_pb2.FlushUsageResponse, _abc.Awaitable[_metering_pb2.FlushUsageResponse]]:
         """Stores everything that was acknowledged before this call."""
+
+    @_abc_1.abstractmethod
+    def VoidUsageEvent(
+        self,
+        request: _metering_pb2.VoidUsageEventRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_metering_pb2.VoidUsageEventResponse, _abc.Awaitable[_metering_pb2.VoidUsageEventResponse]]:
+        """Has a stored event count no more."""
+
+    @_abc_1.abstractmethod
+    def CorrectUsageEvent(
+        self,
+        request: _metering_pb2.CorrectUsageEventRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_metering_pb2.CorrectUsageEventResponse, _abc.Awaitable[_metering_pb2.CorrectUsageEventResponse]]:
+        """Has a stored event count for another quantity, or for what other data says."""
+
+    @_abc_1.abstractmethod
+    def ListUsageAdjustments(
+        self,
+        request: _metering_pb2.ListUsageAdjustmentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_metering_pb2.ListUsageAdjustmentsResponse, _abc.Awaitable[_metering_pb2.ListUsageAdjustmentsResponse]]:
+        """Lists voids and corrections."""
+
+    @_abc_1.abstractmethod
+    def ListChangedPeriods(
+        self,
+        request: _metering_pb2.ListChangedPeriodsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_metering_pb2.ListChangedPeriodsResponse, _abc.Awaitable[_metering_pb2.ListChangedPeriodsResponse]]:
+        """Tells which periods' usage has changed since it was read."""
 
 def add_MeteringServiceServicer_to_server(servicer: MeteringServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

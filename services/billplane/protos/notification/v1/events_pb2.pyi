@@ -61,7 +61,9 @@ class NotifyTask(_message.Message):
     dedupe_key: _builtins.str
     """the same key tells once"""
     @_builtins.property
-    def variables(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
+    def variables(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """attached_invoice_id puts the PDF of an invoice along"""
+
     def __init__(
         self,
         *,

@@ -327,6 +327,7 @@ class RefundSucceeded(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     OBJECT_JSON_FIELD_NUMBER: _builtins.int
     CHARGE_JSON_FIELD_NUMBER: _builtins.int
+    CREDIT_NOTE_ID_FIELD_NUMBER: _builtins.int
     refund_id: _builtins.str
     payment_intent_id: _builtins.str
     charge_id: _builtins.str
@@ -340,6 +341,8 @@ class RefundSucceeded(_message.Message):
     """the refund"""
     charge_json: _builtins.str
     """the charge after it"""
+    credit_note_id: _builtins.str
+    """the note that it carries out; empty otherwise"""
     def __init__(
         self,
         *,
@@ -354,10 +357,11 @@ class RefundSucceeded(_message.Message):
         reason: _builtins.str = ...,
         object_json: _builtins.str = ...,
         charge_json: _builtins.str = ...,
+        credit_note_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "charge_id", b"charge_id", "charge_json", b"charge_json", "currency_code", b"currency_code", "customer_id", b"customer_id", "invoice_id", b"invoice_id", "object_json", b"object_json", "payment_intent_id", b"payment_intent_id", "processor", b"processor", "reason", b"reason", "refund_id", b"refund_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "charge_id", b"charge_id", "charge_json", b"charge_json", "credit_note_id", b"credit_note_id", "currency_code", b"currency_code", "customer_id", b"customer_id", "invoice_id", b"invoice_id", "object_json", b"object_json", "payment_intent_id", b"payment_intent_id", "processor", b"processor", "reason", b"reason", "refund_id", b"refund_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -384,11 +384,17 @@ class RefundPaymentRequest(_message.Message):
     AMOUNT_MINOR_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     METADATA_FIELD_NUMBER: _builtins.int
+    INVOICE_ID_FIELD_NUMBER: _builtins.int
+    CREDIT_NOTE_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     payment_intent_id: _builtins.str
     amount_minor: _builtins.int
     """0 = all that is left"""
     reason: _builtins.str
+    invoice_id: _builtins.str
+    """instead of an intent: the one that paid this invoice"""
+    credit_note_id: _builtins.str
+    """the note that it carries out"""
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     def __init__(
@@ -399,10 +405,12 @@ class RefundPaymentRequest(_message.Message):
         amount_minor: _builtins.int = ...,
         reason: _builtins.str = ...,
         metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        invoice_id: _builtins.str = ...,
+        credit_note_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "metadata", b"metadata", "payment_intent_id", b"payment_intent_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "credit_note_id", b"credit_note_id", "invoice_id", b"invoice_id", "metadata", b"metadata", "payment_intent_id", b"payment_intent_id", "reason", b"reason", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -490,3 +498,123 @@ class ReceiveProcessorEventResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReceiveProcessorEventResponse: _TypeAlias = ReceiveProcessorEventResponse  # noqa: Y015
+
+@_typing.final
+class CollectInvoiceRequest(_message.Message):
+    """Collect an invoice now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    INVOICE_ID_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    invoice_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        invoice_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["invoice_id", b"invoice_id", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CollectInvoiceRequest: _TypeAlias = CollectInvoiceRequest  # noqa: Y015
+
+@_typing.final
+class CollectInvoiceResponse(_message.Message):
+    """How it went."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    PAYMENT_INTENT_ID_FIELD_NUMBER: _builtins.int
+    LEFT_MINOR_FIELD_NUMBER: _builtins.int
+    FAILURE_CODE_FIELD_NUMBER: _builtins.int
+    DECLINE_CODE_FIELD_NUMBER: _builtins.int
+    NEXT_ACTION_URL_FIELD_NUMBER: _builtins.int
+    state: _builtins.str
+    """paid, failed, requires_action, processing, no_payment_method, closed"""
+    payment_intent_id: _builtins.str
+    left_minor: _builtins.int
+    """still to be collected"""
+    failure_code: _builtins.str
+    decline_code: _builtins.str
+    next_action_url: _builtins.str
+    def __init__(
+        self,
+        *,
+        state: _builtins.str = ...,
+        payment_intent_id: _builtins.str = ...,
+        left_minor: _builtins.int = ...,
+        failure_code: _builtins.str = ...,
+        decline_code: _builtins.str = ...,
+        next_action_url: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["decline_code", b"decline_code", "failure_code", b"failure_code", "left_minor", b"left_minor", "next_action_url", b"next_action_url", "payment_intent_id", b"payment_intent_id", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CollectInvoiceResponse: _TypeAlias = CollectInvoiceResponse  # noqa: Y015
+
+@_typing.final
+class GetCollectionRequest(_message.Message):
+    """Names an invoice."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INVOICE_ID_FIELD_NUMBER: _builtins.int
+    invoice_id: _builtins.str
+    def __init__(
+        self,
+        *,
+        invoice_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["invoice_id", b"invoice_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCollectionRequest: _TypeAlias = GetCollectionRequest  # noqa: Y015
+
+@_typing.final
+class GetCollectionResponse(_message.Message):
+    """What was collected of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STATE_FIELD_NUMBER: _builtins.int
+    PAYMENT_INTENT_ID_FIELD_NUMBER: _builtins.int
+    COLLECTED_MINOR_FIELD_NUMBER: _builtins.int
+    CREDIT_MINOR_FIELD_NUMBER: _builtins.int
+    REFUNDABLE_MINOR_FIELD_NUMBER: _builtins.int
+    state: _builtins.str
+    """empty when nothing is known of it"""
+    payment_intent_id: _builtins.str
+    collected_minor: _builtins.int
+    """by payment methods"""
+    credit_minor: _builtins.int
+    """by the customer's wallet"""
+    refundable_minor: _builtins.int
+    """of the payment"""
+    def __init__(
+        self,
+        *,
+        state: _builtins.str = ...,
+        payment_intent_id: _builtins.str = ...,
+        collected_minor: _builtins.int = ...,
+        credit_minor: _builtins.int = ...,
+        refundable_minor: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["collected_minor", b"collected_minor", "credit_minor", b"credit_minor", "payment_intent_id", b"payment_intent_id", "refundable_minor", b"refundable_minor", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCollectionResponse: _TypeAlias = GetCollectionResponse  # noqa: Y015

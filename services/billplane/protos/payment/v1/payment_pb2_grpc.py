@@ -60,6 +60,16 @@ class PaymentServiceStub:
                 request_serializer=billplane_dot_protos_dot_payment_dot_v1_dot_payment__pb2.RefundPaymentRequest.SerializeToString,
                 response_deserializer=billplane_dot_protos_dot_payment_dot_v1_dot_payment__pb2.RefundPaymentResponse.FromString,
                 _registered_method=True)
+        self.CollectInvoice = channel.unary_unary(
+                '/billplane.payment.v1.PaymentService/CollectInvoice',
+                request_serializer=billplane_dot_protos_dot_payment_dot_v1_dot_payment__pb2.CollectInvoiceRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_payment_dot_v1_dot_payment__pb2.CollectInvoiceResponse.FromString,
+                _registered_method=True)
+        self.GetCollection = channel.unary_unary(
+                '/billplane.payment.v1.PaymentService/GetCollection',
+                request_serializer=billplane_dot_protos_dot_payment_dot_v1_dot_payment__pb2.GetCollectionRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_payment_dot_v1_dot_payment__pb2.GetCollectionResponse.FromString,
+                _registered_method=True)
         self.ReceiveProcessorEvent = channel.unary_unary(
                 '/billplane.payment.v1.PaymentService/ReceiveProcessorEvent',
                 request_serializer=billplane_dot_protos_dot_payment_dot_v1_dot_payment__pb2.ReceiveProcessorEventRequest.SerializeToString,
@@ -106,6 +116,20 @@ class PaymentServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CollectInvoice(self, request, context):
+        """Collects an issued invoice now: credit of the wallet first, then a payment method.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCollection(self, request, context):
+        """Returns what was collected of an invoice, and what of it can go back.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ReceiveProcessorEvent(self, request, context):
         """Takes in what a processor's webhook sent, byte for byte; the processor's adapter verifies it.
         """
@@ -140,6 +164,16 @@ def add_PaymentServiceServicer_to_server(servicer, server):
                     servicer.RefundPayment,
                     request_deserializer=billplane_dot_protos_dot_payment_dot_v1_dot_payment__pb2.RefundPaymentRequest.FromString,
                     response_serializer=billplane_dot_protos_dot_payment_dot_v1_dot_payment__pb2.RefundPaymentResponse.SerializeToString,
+            ),
+            'CollectInvoice': grpc.unary_unary_rpc_method_handler(
+                    servicer.CollectInvoice,
+                    request_deserializer=billplane_dot_protos_dot_payment_dot_v1_dot_payment__pb2.CollectInvoiceRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_payment_dot_v1_dot_payment__pb2.CollectInvoiceResponse.SerializeToString,
+            ),
+            'GetCollection': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCollection,
+                    request_deserializer=billplane_dot_protos_dot_payment_dot_v1_dot_payment__pb2.GetCollectionRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_payment_dot_v1_dot_payment__pb2.GetCollectionResponse.SerializeToString,
             ),
             'ReceiveProcessorEvent': grpc.unary_unary_rpc_method_handler(
                     servicer.ReceiveProcessorEvent,
@@ -283,6 +317,60 @@ class PaymentService:
             '/billplane.payment.v1.PaymentService/RefundPayment',
             billplane_dot_protos_dot_payment_dot_v1_dot_payment__pb2.RefundPaymentRequest.SerializeToString,
             billplane_dot_protos_dot_payment_dot_v1_dot_payment__pb2.RefundPaymentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CollectInvoice(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.payment.v1.PaymentService/CollectInvoice',
+            billplane_dot_protos_dot_payment_dot_v1_dot_payment__pb2.CollectInvoiceRequest.SerializeToString,
+            billplane_dot_protos_dot_payment_dot_v1_dot_payment__pb2.CollectInvoiceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCollection(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.payment.v1.PaymentService/GetCollection',
+            billplane_dot_protos_dot_payment_dot_v1_dot_payment__pb2.GetCollectionRequest.SerializeToString,
+            billplane_dot_protos_dot_payment_dot_v1_dot_payment__pb2.GetCollectionResponse.FromString,
             options,
             channel_credentials,
             insecure,

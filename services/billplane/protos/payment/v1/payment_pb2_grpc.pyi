@@ -43,6 +43,10 @@ class PaymentServiceStub:
     """Gives an intent up."""
     RefundPayment: _grpc.UnaryUnaryMultiCallable[_payment_pb2.RefundPaymentRequest, _payment_pb2.RefundPaymentResponse]
     """Gives money back, all or a part."""
+    CollectInvoice: _grpc.UnaryUnaryMultiCallable[_payment_pb2.CollectInvoiceRequest, _payment_pb2.CollectInvoiceResponse]
+    """Collects an issued invoice now: credit of the wallet first, then a payment method."""
+    GetCollection: _grpc.UnaryUnaryMultiCallable[_payment_pb2.GetCollectionRequest, _payment_pb2.GetCollectionResponse]
+    """Returns what was collected of an invoice, and what of it can go back."""
     ReceiveProcessorEvent: _grpc.UnaryUnaryMultiCallable[_payment_pb2.ReceiveProcessorEventRequest, _payment_pb2.ReceiveProcessorEventResponse]
     """Takes in what a processor's webhook sent, byte for byte; the processor's adapter verifies it."""
 
@@ -61,6 +65,10 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     """Gives an intent up."""
     RefundPayment: _aio.UnaryUnaryMultiCallable[_payment_pb2.RefundPaymentRequest, _payment_pb2.RefundPaymentResponse]  # type: ignore[assignment]
     """Gives money back, all or a part."""
+    CollectInvoice: _aio.UnaryUnaryMultiCallable[_payment_pb2.CollectInvoiceRequest, _payment_pb2.CollectInvoiceResponse]  # type: ignore[assignment]
+    """Collects an issued invoice now: credit of the wallet first, then a payment method."""
+    GetCollection: _aio.UnaryUnaryMultiCallable[_payment_pb2.GetCollectionRequest, _payment_pb2.GetCollectionResponse]  # type: ignore[assignment]
+    """Returns what was collected of an invoice, and what of it can go back."""
     ReceiveProcessorEvent: _aio.UnaryUnaryMultiCallable[_payment_pb2.ReceiveProcessorEventRequest, _payment_pb2.ReceiveProcessorEventResponse]  # type: ignore[assignment]
     """Takes in what a processor's webhook sent, byte for byte; the processor's adapter verifies it."""
 
@@ -106,6 +114,22 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_payment_pb2.RefundPaymentResponse, _abc.Awaitable[_payment_pb2.RefundPaymentResponse]]:
         """Gives money back, all or a part."""
+
+    @_abc_1.abstractmethod
+    def CollectInvoice(
+        self,
+        request: _payment_pb2.CollectInvoiceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payment_pb2.CollectInvoiceResponse, _abc.Awaitable[_payment_pb2.CollectInvoiceResponse]]:
+        """Collects an issued invoice now: credit of the wallet first, then a payment method."""
+
+    @_abc_1.abstractmethod
+    def GetCollection(
+        self,
+        request: _payment_pb2.GetCollectionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_payment_pb2.GetCollectionResponse, _abc.Awaitable[_payment_pb2.GetCollectionResponse]]:
+        """Returns what was collected of an invoice, and what of it can go back."""
 
     @_abc_1.abstractmethod
     def ReceiveProcessorEvent(

@@ -671,6 +671,8 @@ class RatePeriodRequest(_message.Message):
     ADVANCE_STARTS_AT_FIELD_NUMBER: _builtins.int
     ADVANCE_ENDS_AT_FIELD_NUMBER: _builtins.int
     ADVANCE_ONLY_FIELD_NUMBER: _builtins.int
+    SPEC_JSON_FIELD_NUMBER: _builtins.int
+    CUSTOMER_ID_FIELD_NUMBER: _builtins.int
     plan_id: _builtins.str
     version: _builtins.int
     target_currency: _builtins.str
@@ -680,6 +682,10 @@ class RatePeriodRequest(_message.Message):
     rate_id: _builtins.str
     advance_only: _builtins.bool
     """only the fees in advance: the first invoice of a subscription"""
+    spec_json: _builtins.str
+    """rate by this spec instead, as if it were published; what PreviewPlanChange asks"""
+    customer_id: _builtins.str
+    """whose usage it is; external price sources are told"""
     @_builtins.property
     def starts_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -717,10 +723,12 @@ class RatePeriodRequest(_message.Message):
         advance_starts_at: _timestamp_pb2.Timestamp | None = ...,
         advance_ends_at: _timestamp_pb2.Timestamp | None = ...,
         advance_only: _builtins.bool = ...,
+        spec_json: _builtins.str = ...,
+        customer_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["advance_ends_at", b"advance_ends_at", "advance_starts_at", b"advance_starts_at", "at", b"at", "ends_at", b"ends_at", "nominal_ends_at", b"nominal_ends_at", "nominal_starts_at", b"nominal_starts_at", "starts_at", b"starts_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advance_ends_at", b"advance_ends_at", "advance_only", b"advance_only", "advance_starts_at", b"advance_starts_at", "at", b"at", "ends_at", b"ends_at", "nominal_ends_at", b"nominal_ends_at", "nominal_starts_at", b"nominal_starts_at", "plan_id", b"plan_id", "rate", b"rate", "rate_id", b"rate_id", "starts_at", b"starts_at", "target_currency", b"target_currency", "usage", b"usage", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advance_ends_at", b"advance_ends_at", "advance_only", b"advance_only", "advance_starts_at", b"advance_starts_at", "at", b"at", "customer_id", b"customer_id", "ends_at", b"ends_at", "nominal_ends_at", b"nominal_ends_at", "nominal_starts_at", b"nominal_starts_at", "plan_id", b"plan_id", "rate", b"rate", "rate_id", b"rate_id", "spec_json", b"spec_json", "starts_at", b"starts_at", "target_currency", b"target_currency", "usage", b"usage", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -846,12 +854,19 @@ class CalculatePriceRequest(_message.Message):
     DIMENSIONS_FIELD_NUMBER: _builtins.int
     AT_FIELD_NUMBER: _builtins.int
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    PRICE_ID_FIELD_NUMBER: _builtins.int
     plan_id: _builtins.str
     version: _builtins.int
     meter: _builtins.str
     """empty = fees only"""
     quantity: _builtins.str
     currency_code: _builtins.str
+    """empty = the customer's, else the plan's"""
+    customer_id: _builtins.str
+    """whose plan and currency count where none is given"""
+    price_id: _builtins.str
+    """one price instead of a plan and a meter"""
     @_builtins.property
     def dimensions(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]: ...
     @_builtins.property
@@ -866,10 +881,12 @@ class CalculatePriceRequest(_message.Message):
         dimensions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         at: _timestamp_pb2.Timestamp | None = ...,
         currency_code: _builtins.str = ...,
+        customer_id: _builtins.str = ...,
+        price_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "currency_code", b"currency_code", "dimensions", b"dimensions", "meter", b"meter", "plan_id", b"plan_id", "quantity", b"quantity", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "currency_code", b"currency_code", "customer_id", b"customer_id", "dimensions", b"dimensions", "meter", b"meter", "plan_id", b"plan_id", "price_id", b"price_id", "quantity", b"quantity", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

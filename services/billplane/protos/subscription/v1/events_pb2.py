@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-billplane/protos/subscription/v1/events.proto\x12\x19\x62illplane.subscription.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"y\n\x13SubscriptionCreated\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x0f\n\x07plan_id\x18\x03 \x01(\t\x12\x14\n\x0cplan_version\x18\x04 \x01(\x05\x12\r\n\x05state\x18\x05 \x01(\t\"y\n\x13SubscriptionChanged\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x0f\n\x07plan_id\x18\x03 \x01(\t\x12\x14\n\x0cplan_version\x18\x04 \x01(\x05\x12\r\n\x05state\x18\x05 \x01(\t\"R\n\x11SubscriptionEnded\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x0f\n\x07plan_id\x18\x03 \x01(\t\";\n\x0f\x43ustomerCreated\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x13\n\x0bobject_json\x18\x02 \x01(\t\";\n\x0f\x43ustomerUpdated\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x13\n\x0bobject_json\x18\x02 \x01(\t\";\n\x0f\x43ustomerDeleted\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x13\n\x0bobject_json\x18\x02 \x01(\t\"S\n\x11TestClockAdvanced\x12\x15\n\rtest_clock_id\x18\x01 \x01(\t\x12\'\n\x03now\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n-billplane/protos/subscription/v1/events.proto\x12\x19\x62illplane.subscription.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"y\n\x13SubscriptionCreated\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x0f\n\x07plan_id\x18\x03 \x01(\t\x12\x14\n\x0cplan_version\x18\x04 \x01(\x05\x12\r\n\x05state\x18\x05 \x01(\t\"y\n\x13SubscriptionChanged\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x0f\n\x07plan_id\x18\x03 \x01(\t\x12\x14\n\x0cplan_version\x18\x04 \x01(\x05\x12\r\n\x05state\x18\x05 \x01(\t\"\x8c\x01\n\x18SubscriptionTrialWillEnd\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x0f\n\x07plan_id\x18\x03 \x01(\t\x12\x31\n\rtrial_ends_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"R\n\x11SubscriptionEnded\x12\x17\n\x0fsubscription_id\x18\x01 \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\x02 \x01(\t\x12\x0f\n\x07plan_id\x18\x03 \x01(\t\";\n\x0f\x43ustomerCreated\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x13\n\x0bobject_json\x18\x02 \x01(\t\";\n\x0f\x43ustomerUpdated\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x13\n\x0bobject_json\x18\x02 \x01(\t\";\n\x0f\x43ustomerDeleted\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x13\n\x0bobject_json\x18\x02 \x01(\t\"S\n\x11TestClockAdvanced\x12\x15\n\rtest_clock_id\x18\x01 \x01(\t\x12\'\n\x03now\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,14 +36,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SUBSCRIPTIONCREATED']._serialized_end=230
   _globals['_SUBSCRIPTIONCHANGED']._serialized_start=232
   _globals['_SUBSCRIPTIONCHANGED']._serialized_end=353
-  _globals['_SUBSCRIPTIONENDED']._serialized_start=355
-  _globals['_SUBSCRIPTIONENDED']._serialized_end=437
-  _globals['_CUSTOMERCREATED']._serialized_start=439
-  _globals['_CUSTOMERCREATED']._serialized_end=498
-  _globals['_CUSTOMERUPDATED']._serialized_start=500
-  _globals['_CUSTOMERUPDATED']._serialized_end=559
-  _globals['_CUSTOMERDELETED']._serialized_start=561
-  _globals['_CUSTOMERDELETED']._serialized_end=620
-  _globals['_TESTCLOCKADVANCED']._serialized_start=622
-  _globals['_TESTCLOCKADVANCED']._serialized_end=705
+  _globals['_SUBSCRIPTIONTRIALWILLEND']._serialized_start=356
+  _globals['_SUBSCRIPTIONTRIALWILLEND']._serialized_end=496
+  _globals['_SUBSCRIPTIONENDED']._serialized_start=498
+  _globals['_SUBSCRIPTIONENDED']._serialized_end=580
+  _globals['_CUSTOMERCREATED']._serialized_start=582
+  _globals['_CUSTOMERCREATED']._serialized_end=641
+  _globals['_CUSTOMERUPDATED']._serialized_start=643
+  _globals['_CUSTOMERUPDATED']._serialized_end=702
+  _globals['_CUSTOMERDELETED']._serialized_start=704
+  _globals['_CUSTOMERDELETED']._serialized_end=763
+  _globals['_TESTCLOCKADVANCED']._serialized_start=765
+  _globals['_TESTCLOCKADVANCED']._serialized_end=848
 # @@protoc_insertion_point(module_scope)

@@ -84,6 +84,37 @@ class SubscriptionChanged(_message.Message):
 Global___SubscriptionChanged: _TypeAlias = SubscriptionChanged  # noqa: Y015
 
 @_typing.final
+class SubscriptionTrialWillEnd(_message.Message):
+    """A trial ends in three days, or at once where it is shorter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SUBSCRIPTION_ID_FIELD_NUMBER: _builtins.int
+    CUSTOMER_ID_FIELD_NUMBER: _builtins.int
+    PLAN_ID_FIELD_NUMBER: _builtins.int
+    TRIAL_ENDS_AT_FIELD_NUMBER: _builtins.int
+    subscription_id: _builtins.str
+    customer_id: _builtins.str
+    plan_id: _builtins.str
+    @_builtins.property
+    def trial_ends_at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        subscription_id: _builtins.str = ...,
+        customer_id: _builtins.str = ...,
+        plan_id: _builtins.str = ...,
+        trial_ends_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["trial_ends_at", b"trial_ends_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["customer_id", b"customer_id", "plan_id", b"plan_id", "subscription_id", b"subscription_id", "trial_ends_at", b"trial_ends_at"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubscriptionTrialWillEnd: _TypeAlias = SubscriptionTrialWillEnd  # noqa: Y015
+
+@_typing.final
 class SubscriptionEnded(_message.Message):
     """A subscription ended."""
 

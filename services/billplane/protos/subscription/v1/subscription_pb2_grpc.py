@@ -80,6 +80,46 @@ class SubscriptionServiceStub:
                 request_serializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.CancelSubscriptionRequest.SerializeToString,
                 response_deserializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.CancelSubscriptionResponse.FromString,
                 _registered_method=True)
+        self.ChangeSubscription = channel.unary_unary(
+                '/billplane.subscription.v1.SubscriptionService/ChangeSubscription',
+                request_serializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.ChangeSubscriptionRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.ChangeSubscriptionResponse.FromString,
+                _registered_method=True)
+        self.PreviewChange = channel.unary_unary(
+                '/billplane.subscription.v1.SubscriptionService/PreviewChange',
+                request_serializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.PreviewChangeRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.PreviewChangeResponse.FromString,
+                _registered_method=True)
+        self.PauseSubscription = channel.unary_unary(
+                '/billplane.subscription.v1.SubscriptionService/PauseSubscription',
+                request_serializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.PauseSubscriptionRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.PauseSubscriptionResponse.FromString,
+                _registered_method=True)
+        self.ResumeSubscription = channel.unary_unary(
+                '/billplane.subscription.v1.SubscriptionService/ResumeSubscription',
+                request_serializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.ResumeSubscriptionRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.ResumeSubscriptionResponse.FromString,
+                _registered_method=True)
+        self.CreateInvoiceItem = channel.unary_unary(
+                '/billplane.subscription.v1.SubscriptionService/CreateInvoiceItem',
+                request_serializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.CreateInvoiceItemRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.CreateInvoiceItemResponse.FromString,
+                _registered_method=True)
+        self.ListInvoiceItems = channel.unary_unary(
+                '/billplane.subscription.v1.SubscriptionService/ListInvoiceItems',
+                request_serializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.ListInvoiceItemsRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.ListInvoiceItemsResponse.FromString,
+                _registered_method=True)
+        self.DeleteInvoiceItem = channel.unary_unary(
+                '/billplane.subscription.v1.SubscriptionService/DeleteInvoiceItem',
+                request_serializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.DeleteInvoiceItemRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.DeleteInvoiceItemResponse.FromString,
+                _registered_method=True)
+        self.PreviewPlanChange = channel.unary_unary(
+                '/billplane.subscription.v1.SubscriptionService/PreviewPlanChange',
+                request_serializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.PreviewPlanChangeRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.PreviewPlanChangeResponse.FromString,
+                _registered_method=True)
         self.GetCurrentPeriod = channel.unary_unary(
                 '/billplane.subscription.v1.SubscriptionService/GetCurrentPeriod',
                 request_serializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.GetCurrentPeriodRequest.SerializeToString,
@@ -169,6 +209,62 @@ class SubscriptionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ChangeSubscription(self, request, context):
+        """Moves a subscription to another plan, now or at the end of its period.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewChange(self, request, context):
+        """Tells what ChangeSubscription would credit and charge; stores nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseSubscription(self, request, context):
+        """Stops a subscription: nothing is billed until it is resumed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResumeSubscription(self, request, context):
+        """Lets a paused subscription go on.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateInvoiceItem(self, request, context):
+        """Puts an amount on a customer's next invoice.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListInvoiceItems(self, request, context):
+        """Lists what waits for invoices or went on them.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteInvoiceItem(self, request, context):
+        """Takes an amount back that still waits.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewPlanChange(self, request, context):
+        """Rates billed usage again by a spec that is not published: who would pay more, who less.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetCurrentPeriod(self, request, context):
         """Tells which plan and period a customer is on: what an estimate needs.
         """
@@ -244,6 +340,46 @@ def add_SubscriptionServiceServicer_to_server(servicer, server):
                     servicer.CancelSubscription,
                     request_deserializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.CancelSubscriptionRequest.FromString,
                     response_serializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.CancelSubscriptionResponse.SerializeToString,
+            ),
+            'ChangeSubscription': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangeSubscription,
+                    request_deserializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.ChangeSubscriptionRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.ChangeSubscriptionResponse.SerializeToString,
+            ),
+            'PreviewChange': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewChange,
+                    request_deserializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.PreviewChangeRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.PreviewChangeResponse.SerializeToString,
+            ),
+            'PauseSubscription': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseSubscription,
+                    request_deserializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.PauseSubscriptionRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.PauseSubscriptionResponse.SerializeToString,
+            ),
+            'ResumeSubscription': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResumeSubscription,
+                    request_deserializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.ResumeSubscriptionRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.ResumeSubscriptionResponse.SerializeToString,
+            ),
+            'CreateInvoiceItem': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateInvoiceItem,
+                    request_deserializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.CreateInvoiceItemRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.CreateInvoiceItemResponse.SerializeToString,
+            ),
+            'ListInvoiceItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListInvoiceItems,
+                    request_deserializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.ListInvoiceItemsRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.ListInvoiceItemsResponse.SerializeToString,
+            ),
+            'DeleteInvoiceItem': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteInvoiceItem,
+                    request_deserializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.DeleteInvoiceItemRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.DeleteInvoiceItemResponse.SerializeToString,
+            ),
+            'PreviewPlanChange': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewPlanChange,
+                    request_deserializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.PreviewPlanChangeRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.PreviewPlanChangeResponse.SerializeToString,
             ),
             'GetCurrentPeriod': grpc.unary_unary_rpc_method_handler(
                     servicer.GetCurrentPeriod,
@@ -510,6 +646,222 @@ class SubscriptionService:
             '/billplane.subscription.v1.SubscriptionService/CancelSubscription',
             billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.CancelSubscriptionRequest.SerializeToString,
             billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.CancelSubscriptionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangeSubscription(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.subscription.v1.SubscriptionService/ChangeSubscription',
+            billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.ChangeSubscriptionRequest.SerializeToString,
+            billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.ChangeSubscriptionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewChange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.subscription.v1.SubscriptionService/PreviewChange',
+            billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.PreviewChangeRequest.SerializeToString,
+            billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.PreviewChangeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseSubscription(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.subscription.v1.SubscriptionService/PauseSubscription',
+            billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.PauseSubscriptionRequest.SerializeToString,
+            billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.PauseSubscriptionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResumeSubscription(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.subscription.v1.SubscriptionService/ResumeSubscription',
+            billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.ResumeSubscriptionRequest.SerializeToString,
+            billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.ResumeSubscriptionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateInvoiceItem(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.subscription.v1.SubscriptionService/CreateInvoiceItem',
+            billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.CreateInvoiceItemRequest.SerializeToString,
+            billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.CreateInvoiceItemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListInvoiceItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.subscription.v1.SubscriptionService/ListInvoiceItems',
+            billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.ListInvoiceItemsRequest.SerializeToString,
+            billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.ListInvoiceItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteInvoiceItem(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.subscription.v1.SubscriptionService/DeleteInvoiceItem',
+            billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.DeleteInvoiceItemRequest.SerializeToString,
+            billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.DeleteInvoiceItemResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewPlanChange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.subscription.v1.SubscriptionService/PreviewPlanChange',
+            billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.PreviewPlanChangeRequest.SerializeToString,
+            billplane_dot_protos_dot_subscription_dot_v1_dot_subscription__pb2.PreviewPlanChangeResponse.FromString,
             options,
             channel_credentials,
             insecure,

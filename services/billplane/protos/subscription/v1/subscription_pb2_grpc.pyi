@@ -51,6 +51,22 @@ class SubscriptionServiceStub:
     """Lists subscriptions."""
     CancelSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.CancelSubscriptionRequest, _subscription_pb2.CancelSubscriptionResponse]
     """Ends a subscription now or at the end of its period."""
+    ChangeSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.ChangeSubscriptionRequest, _subscription_pb2.ChangeSubscriptionResponse]
+    """Moves a subscription to another plan, now or at the end of its period."""
+    PreviewChange: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.PreviewChangeRequest, _subscription_pb2.PreviewChangeResponse]
+    """Tells what ChangeSubscription would credit and charge; stores nothing."""
+    PauseSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.PauseSubscriptionRequest, _subscription_pb2.PauseSubscriptionResponse]
+    """Stops a subscription: nothing is billed until it is resumed."""
+    ResumeSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.ResumeSubscriptionRequest, _subscription_pb2.ResumeSubscriptionResponse]
+    """Lets a paused subscription go on."""
+    CreateInvoiceItem: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.CreateInvoiceItemRequest, _subscription_pb2.CreateInvoiceItemResponse]
+    """Puts an amount on a customer's next invoice."""
+    ListInvoiceItems: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.ListInvoiceItemsRequest, _subscription_pb2.ListInvoiceItemsResponse]
+    """Lists what waits for invoices or went on them."""
+    DeleteInvoiceItem: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.DeleteInvoiceItemRequest, _subscription_pb2.DeleteInvoiceItemResponse]
+    """Takes an amount back that still waits."""
+    PreviewPlanChange: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.PreviewPlanChangeRequest, _subscription_pb2.PreviewPlanChangeResponse]
+    """Rates billed usage again by a spec that is not published: who would pay more, who less."""
     GetCurrentPeriod: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.GetCurrentPeriodRequest, _subscription_pb2.GetCurrentPeriodResponse]
     """Tells which plan and period a customer is on: what an estimate needs."""
     CountSubscriptions: _grpc.UnaryUnaryMultiCallable[_subscription_pb2.CountSubscriptionsRequest, _subscription_pb2.CountSubscriptionsResponse]
@@ -83,6 +99,22 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
     """Lists subscriptions."""
     CancelSubscription: _aio.UnaryUnaryMultiCallable[_subscription_pb2.CancelSubscriptionRequest, _subscription_pb2.CancelSubscriptionResponse]  # type: ignore[assignment]
     """Ends a subscription now or at the end of its period."""
+    ChangeSubscription: _aio.UnaryUnaryMultiCallable[_subscription_pb2.ChangeSubscriptionRequest, _subscription_pb2.ChangeSubscriptionResponse]  # type: ignore[assignment]
+    """Moves a subscription to another plan, now or at the end of its period."""
+    PreviewChange: _aio.UnaryUnaryMultiCallable[_subscription_pb2.PreviewChangeRequest, _subscription_pb2.PreviewChangeResponse]  # type: ignore[assignment]
+    """Tells what ChangeSubscription would credit and charge; stores nothing."""
+    PauseSubscription: _aio.UnaryUnaryMultiCallable[_subscription_pb2.PauseSubscriptionRequest, _subscription_pb2.PauseSubscriptionResponse]  # type: ignore[assignment]
+    """Stops a subscription: nothing is billed until it is resumed."""
+    ResumeSubscription: _aio.UnaryUnaryMultiCallable[_subscription_pb2.ResumeSubscriptionRequest, _subscription_pb2.ResumeSubscriptionResponse]  # type: ignore[assignment]
+    """Lets a paused subscription go on."""
+    CreateInvoiceItem: _aio.UnaryUnaryMultiCallable[_subscription_pb2.CreateInvoiceItemRequest, _subscription_pb2.CreateInvoiceItemResponse]  # type: ignore[assignment]
+    """Puts an amount on a customer's next invoice."""
+    ListInvoiceItems: _aio.UnaryUnaryMultiCallable[_subscription_pb2.ListInvoiceItemsRequest, _subscription_pb2.ListInvoiceItemsResponse]  # type: ignore[assignment]
+    """Lists what waits for invoices or went on them."""
+    DeleteInvoiceItem: _aio.UnaryUnaryMultiCallable[_subscription_pb2.DeleteInvoiceItemRequest, _subscription_pb2.DeleteInvoiceItemResponse]  # type: ignore[assignment]
+    """Takes an amount back that still waits."""
+    PreviewPlanChange: _aio.UnaryUnaryMultiCallable[_subscription_pb2.PreviewPlanChangeRequest, _subscription_pb2.PreviewPlanChangeResponse]  # type: ignore[assignment]
+    """Rates billed usage again by a spec that is not published: who would pay more, who less."""
     GetCurrentPeriod: _aio.UnaryUnaryMultiCallable[_subscription_pb2.GetCurrentPeriodRequest, _subscription_pb2.GetCurrentPeriodResponse]  # type: ignore[assignment]
     """Tells which plan and period a customer is on: what an estimate needs."""
     CountSubscriptions: _aio.UnaryUnaryMultiCallable[_subscription_pb2.CountSubscriptionsRequest, _subscription_pb2.CountSubscriptionsResponse]  # type: ignore[assignment]
@@ -166,6 +198,70 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_pb2.CancelSubscriptionResponse, _abc.Awaitable[_subscription_pb2.CancelSubscriptionResponse]]:
         """Ends a subscription now or at the end of its period."""
+
+    @_abc_1.abstractmethod
+    def ChangeSubscription(
+        self,
+        request: _subscription_pb2.ChangeSubscriptionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscription_pb2.ChangeSubscriptionResponse, _abc.Awaitable[_subscription_pb2.ChangeSubscriptionResponse]]:
+        """Moves a subscription to another plan, now or at the end of its period."""
+
+    @_abc_1.abstractmethod
+    def PreviewChange(
+        self,
+        request: _subscription_pb2.PreviewChangeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscription_pb2.PreviewChangeResponse, _abc.Awaitable[_subscription_pb2.PreviewChangeResponse]]:
+        """Tells what ChangeSubscription would credit and charge; stores nothing."""
+
+    @_abc_1.abstractmethod
+    def PauseSubscription(
+        self,
+        request: _subscription_pb2.PauseSubscriptionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscription_pb2.PauseSubscriptionResponse, _abc.Awaitable[_subscription_pb2.PauseSubscriptionResponse]]:
+        """Stops a subscription: nothing is billed until it is resumed."""
+
+    @_abc_1.abstractmethod
+    def ResumeSubscription(
+        self,
+        request: _subscription_pb2.ResumeSubscriptionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscription_pb2.ResumeSubscriptionResponse, _abc.Awaitable[_subscription_pb2.ResumeSubscriptionResponse]]:
+        """Lets a paused subscription go on."""
+
+    @_abc_1.abstractmethod
+    def CreateInvoiceItem(
+        self,
+        request: _subscription_pb2.CreateInvoiceItemRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscription_pb2.CreateInvoiceItemResponse, _abc.Awaitable[_subscription_pb2.CreateInvoiceItemResponse]]:
+        """Puts an amount on a customer's next invoice."""
+
+    @_abc_1.abstractmethod
+    def ListInvoiceItems(
+        self,
+        request: _subscription_pb2.ListInvoiceItemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscription_pb2.ListInvoiceItemsResponse, _abc.Awaitable[_subscription_pb2.ListInvoiceItemsResponse]]:
+        """Lists what waits for invoices or went on them."""
+
+    @_abc_1.abstractmethod
+    def DeleteInvoiceItem(
+        self,
+        request: _subscription_pb2.DeleteInvoiceItemRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscription_pb2.DeleteInvoiceItemResponse, _abc.Awaitable[_subscription_pb2.DeleteInvoiceItemResponse]]:
+        """Takes an amount back that still waits."""
+
+    @_abc_1.abstractmethod
+    def PreviewPlanChange(
+        self,
+        request: _subscription_pb2.PreviewPlanChangeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscription_pb2.PreviewPlanChangeResponse, _abc.Awaitable[_subscription_pb2.PreviewPlanChangeResponse]]:
+        """Rates billed usage again by a spec that is not published: who would pay more, who less."""
 
     @_abc_1.abstractmethod
     def GetCurrentPeriod(

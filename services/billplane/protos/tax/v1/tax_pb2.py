@@ -25,43 +25,43 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!billplane/protos/tax/v1/tax.proto\x12\x10\x62illplane.tax.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"$\n\x05TaxId\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\xaf\x01\n\x0bTaxCustomer\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63ountry\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12\x13\n\x0bpostal_code\x18\x04 \x01(\t\x12+\n\x08tax_type\x18\x05 \x01(\x0e\x32\x19.billplane.tax.v1.TaxType\x12(\n\x07tax_ids\x18\x06 \x03(\x0b\x32\x17.billplane.tax.v1.TaxId\"v\n\x07TaxLine\x12\x0f\n\x07line_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x02 \x01(\x03\x12\x11\n\tinclusive\x18\x03 \x01(\x08\x12\x10\n\x08\x63\x61tegory\x18\x04 \x01(\t\x12\x0e\n\x06tax_on\x18\x05 \x01(\t\x12\x0f\n\x07rule_id\x18\x06 \x01(\t\"\xe7\x01\n\x13\x43\x61lculateTaxRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\x12/\n\x08\x63ustomer\x18\x04 \x01(\x0b\x32\x1d.billplane.tax.v1.TaxCustomer\x12(\n\x05lines\x18\x05 \x03(\x0b\x32\x19.billplane.tax.v1.TaxLine\x12\x0f\n\x07preview\x18\x06 \x01(\x08\x12\x11\n\treference\x18\x07 \x01(\t\"M\n\x14\x43\x61lculateTaxResponse\x12\x35\n\x0b\x63\x61lculation\x18\x01 \x01(\x0b\x32 .billplane.tax.v1.TaxCalculation\"\x98\x02\n\x0eTaxCalculation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rcurrency_code\x18\x02 \x01(\t\x12*\n\x05lines\x18\x03 \x03(\x0b\x32\x1b.billplane.tax.v1.TaxedLine\x12*\n\x06groups\x18\x04 \x03(\x0b\x32\x1a.billplane.tax.v1.TaxGroup\x12\x11\n\tnet_minor\x18\x05 \x01(\x03\x12\x11\n\ttax_minor\x18\x06 \x01(\x03\x12\x13\n\x0btotal_minor\x18\x07 \x01(\x03\x12\r\n\x05notes\x18\x08 \x03(\t\x12.\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treference\x18\n \x01(\t\"V\n\tTaxedLine\x12\x0f\n\x07line_id\x18\x01 \x01(\t\x12\x11\n\tnet_minor\x18\x02 \x01(\x03\x12\x11\n\ttax_minor\x18\x03 \x01(\x03\x12\x12\n\ngroup_keys\x18\x04 \x03(\t\"\xd7\x01\n\x08TaxGroup\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x14\n\x0cjurisdiction\x18\x02 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x03 \x01(\t\x12.\n\ttreatment\x18\x04 \x01(\x0e\x32\x1b.billplane.tax.v1.Treatment\x12\x0c\n\x04rate\x18\x05 \x01(\t\x12\x12\n\nbase_minor\x18\x06 \x01(\x03\x12\x11\n\ttax_minor\x18\x07 \x01(\x03\x12\x11\n\texact_tax\x18\x08 \x01(\t\x12\x0f\n\x07rule_id\x18\t \x01(\t\x12\r\n\x05label\x18\n \x01(\t\"&\n\x18GetTaxCalculationRequest\x12\n\n\x02id\x18\x01 \x01(\t\"R\n\x19GetTaxCalculationResponse\x12\x35\n\x0b\x63\x61lculation\x18\x01 \x01(\x0b\x32 .billplane.tax.v1.TaxCalculation\"M\n\x13ListTaxRulesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0f\n\x07\x63ountry\x18\x03 \x01(\t\"Y\n\x14ListTaxRulesResponse\x12(\n\x05rules\x18\x01 \x03(\x0b\x32\x19.billplane.tax.v1.TaxRule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xb7\x02\n\x07TaxRule\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\x0f\n\x07\x63ountry\x18\x03 \x01(\t\x12\x0e\n\x06region\x18\x04 \x01(\t\x12\x15\n\rpostal_prefix\x18\x05 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x06 \x01(\t\x12.\n\ttreatment\x18\x07 \x01(\x0e\x32\x1b.billplane.tax.v1.Treatment\x12\x0c\n\x04rate\x18\x08 \x01(\t\x12\x12\n\nvalid_from\x18\t \x01(\t\x12\x13\n\x0bvalid_until\x18\n \x01(\t\x12\r\n\x05label\x18\x0b \x01(\t\x12\x0e\n\x06source\x18\x0c \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\r \x01(\t\x12+\n\x08tax_type\x18\x0e \x01(\x0e\x32\x19.billplane.tax.v1.TaxType*Q\n\x07TaxType\x12\x18\n\x14TAX_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11TAX_TYPE_CONSUMER\x10\x01\x12\x15\n\x11TAX_TYPE_BUSINESS\x10\x02*\xb9\x01\n\tTreatment\x12\x19\n\x15TREATMENT_UNSPECIFIED\x10\x00\x12\x16\n\x12TREATMENT_STANDARD\x10\x01\x12\x15\n\x11TREATMENT_REDUCED\x10\x02\x12\x12\n\x0eTREATMENT_ZERO\x10\x03\x12\x14\n\x10TREATMENT_EXEMPT\x10\x04\x12\x1c\n\x18TREATMENT_REVERSE_CHARGE\x10\x05\x12\x1a\n\x16TREATMENT_OUT_OF_SCOPE\x10\x06\x32\xb8\x02\n\nTaxService\x12]\n\x0c\x43\x61lculateTax\x12%.billplane.tax.v1.CalculateTaxRequest\x1a&.billplane.tax.v1.CalculateTaxResponse\x12l\n\x11GetTaxCalculation\x12*.billplane.tax.v1.GetTaxCalculationRequest\x1a+.billplane.tax.v1.GetTaxCalculationResponse\x12]\n\x0cListTaxRules\x12%.billplane.tax.v1.ListTaxRulesRequest\x1a&.billplane.tax.v1.ListTaxRulesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!billplane/protos/tax/v1/tax.proto\x12\x10\x62illplane.tax.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"$\n\x05TaxId\x12\x0c\n\x04type\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\"\xcd\x01\n\x0bTaxCustomer\x12\x13\n\x0b\x63ustomer_id\x18\x01 \x01(\t\x12\x0f\n\x07\x63ountry\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12\x13\n\x0bpostal_code\x18\x04 \x01(\t\x12+\n\x08tax_type\x18\x05 \x01(\x0e\x32\x19.billplane.tax.v1.TaxType\x12(\n\x07tax_ids\x18\x06 \x03(\x0b\x32\x17.billplane.tax.v1.TaxId\x12\x0c\n\x04\x63ity\x18\x07 \x01(\t\x12\x0e\n\x06\x63ounty\x18\x08 \x01(\t\"\x9a\x01\n\x07TaxLine\x12\x0f\n\x07line_id\x18\x01 \x01(\t\x12\x14\n\x0c\x61mount_minor\x18\x02 \x01(\x03\x12\x11\n\tinclusive\x18\x03 \x01(\x08\x12\x10\n\x08\x63\x61tegory\x18\x04 \x01(\t\x12\x0e\n\x06tax_on\x18\x05 \x01(\t\x12\x0f\n\x07rule_id\x18\x06 \x01(\t\x12\x0f\n\x07plan_id\x18\x07 \x01(\t\x12\x11\n\tplan_name\x18\x08 \x01(\t\"\xe7\x01\n\x13\x43\x61lculateTaxRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rcurrency_code\x18\x03 \x01(\t\x12/\n\x08\x63ustomer\x18\x04 \x01(\x0b\x32\x1d.billplane.tax.v1.TaxCustomer\x12(\n\x05lines\x18\x05 \x03(\x0b\x32\x19.billplane.tax.v1.TaxLine\x12\x0f\n\x07preview\x18\x06 \x01(\x08\x12\x11\n\treference\x18\x07 \x01(\t\"M\n\x14\x43\x61lculateTaxResponse\x12\x35\n\x0b\x63\x61lculation\x18\x01 \x01(\x0b\x32 .billplane.tax.v1.TaxCalculation\"\x98\x02\n\x0eTaxCalculation\x12\n\n\x02id\x18\x01 \x01(\t\x12\x15\n\rcurrency_code\x18\x02 \x01(\t\x12*\n\x05lines\x18\x03 \x03(\x0b\x32\x1b.billplane.tax.v1.TaxedLine\x12*\n\x06groups\x18\x04 \x03(\x0b\x32\x1a.billplane.tax.v1.TaxGroup\x12\x11\n\tnet_minor\x18\x05 \x01(\x03\x12\x11\n\ttax_minor\x18\x06 \x01(\x03\x12\x13\n\x0btotal_minor\x18\x07 \x01(\x03\x12\r\n\x05notes\x18\x08 \x03(\t\x12.\n\ncreated_at\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\treference\x18\n \x01(\t\"V\n\tTaxedLine\x12\x0f\n\x07line_id\x18\x01 \x01(\t\x12\x11\n\tnet_minor\x18\x02 \x01(\x03\x12\x11\n\ttax_minor\x18\x03 \x01(\x03\x12\x12\n\ngroup_keys\x18\x04 \x03(\t\"\xed\x01\n\x08TaxGroup\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\x14\n\x0cjurisdiction\x18\x02 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x03 \x01(\t\x12.\n\ttreatment\x18\x04 \x01(\x0e\x32\x1b.billplane.tax.v1.Treatment\x12\x0c\n\x04rate\x18\x05 \x01(\t\x12\x12\n\nbase_minor\x18\x06 \x01(\x03\x12\x11\n\ttax_minor\x18\x07 \x01(\x03\x12\x11\n\texact_tax\x18\x08 \x01(\t\x12\x0f\n\x07rule_id\x18\t \x01(\t\x12\r\n\x05label\x18\n \x01(\t\x12\x14\n\x0crule_version\x18\x0b \x01(\x05\"&\n\x18GetTaxCalculationRequest\x12\n\n\x02id\x18\x01 \x01(\t\"R\n\x19GetTaxCalculationResponse\x12\x35\n\x0b\x63\x61lculation\x18\x01 \x01(\x0b\x32 .billplane.tax.v1.TaxCalculation\"M\n\x13ListTaxRulesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0f\n\x07\x63ountry\x18\x03 \x01(\t\"Y\n\x14ListTaxRulesResponse\x12(\n\x05rules\x18\x01 \x03(\x0b\x32\x19.billplane.tax.v1.TaxRule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xa4\x03\n\x07TaxRule\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0e\n\x06origin\x18\x02 \x01(\t\x12\x0f\n\x07\x63ountry\x18\x03 \x01(\t\x12\x0e\n\x06region\x18\x04 \x01(\t\x12\x15\n\rpostal_prefix\x18\x05 \x01(\t\x12\x10\n\x08\x63\x61tegory\x18\x06 \x01(\t\x12.\n\ttreatment\x18\x07 \x01(\x0e\x32\x1b.billplane.tax.v1.Treatment\x12\x0c\n\x04rate\x18\x08 \x01(\t\x12\x12\n\nvalid_from\x18\t \x01(\t\x12\x13\n\x0bvalid_until\x18\n \x01(\t\x12\r\n\x05label\x18\x0b \x01(\t\x12\x0e\n\x06source\x18\x0c \x01(\t\x12\x13\n\x0b\x63ustomer_id\x18\r \x01(\t\x12+\n\x08tax_type\x18\x0e \x01(\x0e\x32\x19.billplane.tax.v1.TaxType\x12\x0e\n\x06\x63ounty\x18\x0f \x01(\t\x12\x0c\n\x04\x63ity\x18\x10 \x01(\t\x12\r\n\x05level\x18\x11 \x01(\t\x12\x0c\n\x04plan\x18\x12 \x01(\t\x12\x0f\n\x07stacked\x18\x13 \x01(\x08\x12\x0f\n\x07version\x18\x14 \x01(\x05\x12\x0e\n\x06series\x18\x15 \x01(\t*Q\n\x07TaxType\x12\x18\n\x14TAX_TYPE_UNSPECIFIED\x10\x00\x12\x15\n\x11TAX_TYPE_CONSUMER\x10\x01\x12\x15\n\x11TAX_TYPE_BUSINESS\x10\x02*\xb9\x01\n\tTreatment\x12\x19\n\x15TREATMENT_UNSPECIFIED\x10\x00\x12\x16\n\x12TREATMENT_STANDARD\x10\x01\x12\x15\n\x11TREATMENT_REDUCED\x10\x02\x12\x12\n\x0eTREATMENT_ZERO\x10\x03\x12\x14\n\x10TREATMENT_EXEMPT\x10\x04\x12\x1c\n\x18TREATMENT_REVERSE_CHARGE\x10\x05\x12\x1a\n\x16TREATMENT_OUT_OF_SCOPE\x10\x06\x32\xb8\x02\n\nTaxService\x12]\n\x0c\x43\x61lculateTax\x12%.billplane.tax.v1.CalculateTaxRequest\x1a&.billplane.tax.v1.CalculateTaxResponse\x12l\n\x11GetTaxCalculation\x12*.billplane.tax.v1.GetTaxCalculationRequest\x1a+.billplane.tax.v1.GetTaxCalculationResponse\x12]\n\x0cListTaxRules\x12%.billplane.tax.v1.ListTaxRulesRequest\x1a&.billplane.tax.v1.ListTaxRulesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'billplane.protos.tax.v1.tax_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TAXTYPE']._serialized_start=1934
-  _globals['_TAXTYPE']._serialized_end=2015
-  _globals['_TREATMENT']._serialized_start=2018
-  _globals['_TREATMENT']._serialized_end=2203
+  _globals['_TAXTYPE']._serialized_start=2132
+  _globals['_TAXTYPE']._serialized_end=2213
+  _globals['_TREATMENT']._serialized_start=2216
+  _globals['_TREATMENT']._serialized_end=2401
   _globals['_TAXID']._serialized_start=88
   _globals['_TAXID']._serialized_end=124
   _globals['_TAXCUSTOMER']._serialized_start=127
-  _globals['_TAXCUSTOMER']._serialized_end=302
-  _globals['_TAXLINE']._serialized_start=304
-  _globals['_TAXLINE']._serialized_end=422
-  _globals['_CALCULATETAXREQUEST']._serialized_start=425
-  _globals['_CALCULATETAXREQUEST']._serialized_end=656
-  _globals['_CALCULATETAXRESPONSE']._serialized_start=658
-  _globals['_CALCULATETAXRESPONSE']._serialized_end=735
-  _globals['_TAXCALCULATION']._serialized_start=738
-  _globals['_TAXCALCULATION']._serialized_end=1018
-  _globals['_TAXEDLINE']._serialized_start=1020
-  _globals['_TAXEDLINE']._serialized_end=1106
-  _globals['_TAXGROUP']._serialized_start=1109
-  _globals['_TAXGROUP']._serialized_end=1324
-  _globals['_GETTAXCALCULATIONREQUEST']._serialized_start=1326
-  _globals['_GETTAXCALCULATIONREQUEST']._serialized_end=1364
-  _globals['_GETTAXCALCULATIONRESPONSE']._serialized_start=1366
-  _globals['_GETTAXCALCULATIONRESPONSE']._serialized_end=1448
-  _globals['_LISTTAXRULESREQUEST']._serialized_start=1450
-  _globals['_LISTTAXRULESREQUEST']._serialized_end=1527
-  _globals['_LISTTAXRULESRESPONSE']._serialized_start=1529
-  _globals['_LISTTAXRULESRESPONSE']._serialized_end=1618
-  _globals['_TAXRULE']._serialized_start=1621
-  _globals['_TAXRULE']._serialized_end=1932
-  _globals['_TAXSERVICE']._serialized_start=2206
-  _globals['_TAXSERVICE']._serialized_end=2518
+  _globals['_TAXCUSTOMER']._serialized_end=332
+  _globals['_TAXLINE']._serialized_start=335
+  _globals['_TAXLINE']._serialized_end=489
+  _globals['_CALCULATETAXREQUEST']._serialized_start=492
+  _globals['_CALCULATETAXREQUEST']._serialized_end=723
+  _globals['_CALCULATETAXRESPONSE']._serialized_start=725
+  _globals['_CALCULATETAXRESPONSE']._serialized_end=802
+  _globals['_TAXCALCULATION']._serialized_start=805
+  _globals['_TAXCALCULATION']._serialized_end=1085
+  _globals['_TAXEDLINE']._serialized_start=1087
+  _globals['_TAXEDLINE']._serialized_end=1173
+  _globals['_TAXGROUP']._serialized_start=1176
+  _globals['_TAXGROUP']._serialized_end=1413
+  _globals['_GETTAXCALCULATIONREQUEST']._serialized_start=1415
+  _globals['_GETTAXCALCULATIONREQUEST']._serialized_end=1453
+  _globals['_GETTAXCALCULATIONRESPONSE']._serialized_start=1455
+  _globals['_GETTAXCALCULATIONRESPONSE']._serialized_end=1537
+  _globals['_LISTTAXRULESREQUEST']._serialized_start=1539
+  _globals['_LISTTAXRULESREQUEST']._serialized_end=1616
+  _globals['_LISTTAXRULESRESPONSE']._serialized_start=1618
+  _globals['_LISTTAXRULESRESPONSE']._serialized_end=1707
+  _globals['_TAXRULE']._serialized_start=1710
+  _globals['_TAXRULE']._serialized_end=2130
+  _globals['_TAXSERVICE']._serialized_start=2404
+  _globals['_TAXSERVICE']._serialized_end=2716
 # @@protoc_insertion_point(module_scope)

@@ -100,12 +100,16 @@ class TaxCustomer(_message.Message):
     POSTAL_CODE_FIELD_NUMBER: _builtins.int
     TAX_TYPE_FIELD_NUMBER: _builtins.int
     TAX_IDS_FIELD_NUMBER: _builtins.int
+    CITY_FIELD_NUMBER: _builtins.int
+    COUNTY_FIELD_NUMBER: _builtins.int
     customer_id: _builtins.str
     country: _builtins.str
     """ISO 3166-1 alpha-2"""
     region: _builtins.str
     postal_code: _builtins.str
     tax_type: Global___TaxType.ValueType
+    city: _builtins.str
+    county: _builtins.str
     @_builtins.property
     def tax_ids(self) -> _containers.RepeatedCompositeFieldContainer[Global___TaxId]: ...
     def __init__(
@@ -117,10 +121,12 @@ class TaxCustomer(_message.Message):
         postal_code: _builtins.str = ...,
         tax_type: Global___TaxType.ValueType = ...,
         tax_ids: _abc.Iterable[Global___TaxId] | None = ...,
+        city: _builtins.str = ...,
+        county: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["country", b"country", "customer_id", b"customer_id", "postal_code", b"postal_code", "region", b"region", "tax_ids", b"tax_ids", "tax_type", b"tax_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["city", b"city", "country", b"country", "county", b"county", "customer_id", b"customer_id", "postal_code", b"postal_code", "region", b"region", "tax_ids", b"tax_ids", "tax_type", b"tax_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -138,6 +144,8 @@ class TaxLine(_message.Message):
     CATEGORY_FIELD_NUMBER: _builtins.int
     TAX_ON_FIELD_NUMBER: _builtins.int
     RULE_ID_FIELD_NUMBER: _builtins.int
+    PLAN_ID_FIELD_NUMBER: _builtins.int
+    PLAN_NAME_FIELD_NUMBER: _builtins.int
     line_id: _builtins.str
     amount_minor: _builtins.int
     """net, or gross when inclusive"""
@@ -148,6 +156,8 @@ class TaxLine(_message.Message):
     """date that selects the rate, YYYY-MM-DD; empty = the date of `at`"""
     rule_id: _builtins.str
     """override: this rule and no other"""
+    plan_id: _builtins.str
+    plan_name: _builtins.str
     def __init__(
         self,
         *,
@@ -157,10 +167,12 @@ class TaxLine(_message.Message):
         category: _builtins.str = ...,
         tax_on: _builtins.str = ...,
         rule_id: _builtins.str = ...,
+        plan_id: _builtins.str = ...,
+        plan_name: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "category", b"category", "inclusive", b"inclusive", "line_id", b"line_id", "rule_id", b"rule_id", "tax_on", b"tax_on"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "category", b"category", "inclusive", b"inclusive", "line_id", b"line_id", "plan_id", b"plan_id", "plan_name", b"plan_name", "rule_id", b"rule_id", "tax_on", b"tax_on"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -334,6 +346,7 @@ class TaxGroup(_message.Message):
     EXACT_TAX_FIELD_NUMBER: _builtins.int
     RULE_ID_FIELD_NUMBER: _builtins.int
     LABEL_FIELD_NUMBER: _builtins.int
+    RULE_VERSION_FIELD_NUMBER: _builtins.int
     key: _builtins.str
     jurisdiction: _builtins.str
     """DE, US-NY"""
@@ -347,6 +360,7 @@ class TaxGroup(_message.Message):
     """before rounding, in minor units"""
     rule_id: _builtins.str
     label: _builtins.str
+    rule_version: _builtins.int
     def __init__(
         self,
         *,
@@ -360,10 +374,11 @@ class TaxGroup(_message.Message):
         exact_tax: _builtins.str = ...,
         rule_id: _builtins.str = ...,
         label: _builtins.str = ...,
+        rule_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_minor", b"base_minor", "category", b"category", "exact_tax", b"exact_tax", "jurisdiction", b"jurisdiction", "key", b"key", "label", b"label", "rate", b"rate", "rule_id", b"rule_id", "tax_minor", b"tax_minor", "treatment", b"treatment"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_minor", b"base_minor", "category", b"category", "exact_tax", b"exact_tax", "jurisdiction", b"jurisdiction", "key", b"key", "label", b"label", "rate", b"rate", "rule_id", b"rule_id", "rule_version", b"rule_version", "tax_minor", b"tax_minor", "treatment", b"treatment"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -484,6 +499,13 @@ class TaxRule(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     CUSTOMER_ID_FIELD_NUMBER: _builtins.int
     TAX_TYPE_FIELD_NUMBER: _builtins.int
+    COUNTY_FIELD_NUMBER: _builtins.int
+    CITY_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    STACKED_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    SERIES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     origin: _builtins.str
     """shipped or api"""
@@ -500,6 +522,16 @@ class TaxRule(_message.Message):
     source: _builtins.str
     customer_id: _builtins.str
     tax_type: Global___TaxType.ValueType
+    county: _builtins.str
+    city: _builtins.str
+    level: _builtins.str
+    """of stacked rules: country, state, county, city, district"""
+    plan: _builtins.str
+    """id or name"""
+    stacked: _builtins.bool
+    version: _builtins.int
+    series: _builtins.str
+    """id of the first version"""
     def __init__(
         self,
         *,
@@ -517,10 +549,17 @@ class TaxRule(_message.Message):
         source: _builtins.str = ...,
         customer_id: _builtins.str = ...,
         tax_type: Global___TaxType.ValueType = ...,
+        county: _builtins.str = ...,
+        city: _builtins.str = ...,
+        level: _builtins.str = ...,
+        plan: _builtins.str = ...,
+        stacked: _builtins.bool = ...,
+        version: _builtins.int = ...,
+        series: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "country", b"country", "customer_id", b"customer_id", "id", b"id", "label", b"label", "origin", b"origin", "postal_prefix", b"postal_prefix", "rate", b"rate", "region", b"region", "source", b"source", "tax_type", b"tax_type", "treatment", b"treatment", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "city", b"city", "country", b"country", "county", b"county", "customer_id", b"customer_id", "id", b"id", "label", b"label", "level", b"level", "origin", b"origin", "plan", b"plan", "postal_prefix", b"postal_prefix", "rate", b"rate", "region", b"region", "series", b"series", "source", b"source", "stacked", b"stacked", "tax_type", b"tax_type", "treatment", b"treatment", "valid_from", b"valid_from", "valid_until", b"valid_until", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.rest import Page, fetch_page
+from billplane.subscription.domain import Segment
 from billplane.subscription.models import (
     BilledPeriodRow,
     BillingRunRow,
@@ -17,6 +19,11 @@ from billplane.subscription.models import (
     SubscriptionRow,
     TestClockRow,
 )
+
+# How many billed periods are asked for usage that changed since.
+PERIODS_MAX = 400
+# By how much the clocks of two machines may differ.
+CLOCKS_APART = timedelta(seconds=2)
 
 
 async def customer(tx: ReadTransaction, wanted: str) -> CustomerRow | None:
@@ -115,6 +122,16 @@ async def count_live(tx: ReadTransaction, plan_id: str) -> int:
     return int(await tx.session.scalar(query) or 0)
 
 
+async def count_live_in_mode(tx: ReadTransaction, plan_id: str) -> int:
+    """Count subscriptions of a plan that have not ended, in the mode."""
+    query = select(func.count()).where(
+        SubscriptionRow.plan_id == plan_id,
+        SubscriptionRow.ended_at.is_(None),
+        SubscriptionRow.livemode == tx.livemode,
+    )
+    return int(await tx.session.scalar(query) or 0)
+
+
 async def move_to_version(
     tx: Transaction, plan_id: str, version: int, customers: Sequence[str] | None
 ) -> None:
@@ -141,9 +158,10 @@ _DUE = """
     WHERE s.livemode = :livemode AND s.ended_at IS NULL AND s.id > :after
       AND (cardinality(CAST(:customers AS text[])) = 0
            OR s.customer_id = ANY (CAST(:customers AS text[])))
-      AND (s.period_ends_at
+      AND ((NOT s.held AND s.period_ends_at
              <= least(CAST(:at AS timestamptz),
-               coalesce(c.now, CAST(:real_now AS timestamptz) - CAST(:grace AS interval)))
+               coalesce(c.now, CAST(:real_now AS timestamptz) - CAST(:grace AS interval))))
+           OR s.items_due IS NOT NULL
            OR (s.advance_due AND s.billing_starts_at
              <= least(CAST(:at AS timestamptz),
                coalesce(c.now, CAST(:real_now AS timestamptz)))))
@@ -190,6 +208,15 @@ async def claim(tx: Transaction, subscription_id: str, claimer: str, lease: time
     return taken.one_or_none() is not None
 
 
+async def release(tx: Transaction, subscription_id: str, claimer: str) -> None:
+    """Let go of a subscription that was claimed."""
+    await tx.session.execute(
+        update(SubscriptionRow)
+        .where(SubscriptionRow.id == subscription_id, SubscriptionRow.claimed_by == claimer)
+        .values(claimed_by=None, claimed_until=None)
+    )
+
+
 async def lock_subscription(tx: Transaction, subscription_id: str) -> SubscriptionRow | None:
     """Return a subscription, locked until the transaction ends."""
     return await tx.session.get(
@@ -197,17 +224,44 @@ async def lock_subscription(tx: Transaction, subscription_id: str) -> Subscripti
     )
 
 
-async def billed_before(
+@dataclass(frozen=True, slots=True)
+class BilledPeriod:
+    """A billed period, and an instant before its usage was read for the bill."""
+
+    row: BilledPeriodRow
+    read_at: datetime
+
+
+async def billed_until(
     tx: ReadTransaction, subscription_id: str, starts_at: datetime
-) -> BilledPeriodRow | None:
-    """Return the billed period that ended where a period begins."""
-    query = select(BilledPeriodRow).where(
-        BilledPeriodRow.subscription_id == subscription_id, BilledPeriodRow.ends_at == starts_at
+) -> list[BilledPeriod]:
+    """Return the billed periods that ended before another begins, the last ones, in their order.
+
+    A run asks for a flush of usage after it was created, and reads then.
+    """
+    query = (
+        select(BilledPeriodRow, BillingRunRow.created_at)
+        .outerjoin(
+            BillingRunRow,
+            (BillingRunRow.tenant_id == BilledPeriodRow.tenant_id)
+            & (BillingRunRow.id == BilledPeriodRow.run_id),
+        )
+        .where(
+            BilledPeriodRow.subscription_id == subscription_id, BilledPeriodRow.ends_at <= starts_at
+        )
+        .order_by(BilledPeriodRow.starts_at.desc())
+        .limit(PERIODS_MAX)
     )
-    return (await tx.session.scalars(query)).one_or_none()
+    found = [
+        BilledPeriod(row, (begun or row.created_at - timedelta(hours=1)) - CLOCKS_APART)
+        for row, begun in await tx.session.execute(query)
+    ]
+    return found[::-1]
 
 
-async def note_billed(tx: Transaction, row: SubscriptionRow, invoice_id: str, run_id: str) -> None:
+async def note_billed(
+    tx: Transaction, row: SubscriptionRow, segments: Sequence[Segment], invoice_id: str, run_id: str
+) -> None:
     """Note that a subscription's current period is billed; the first note stands."""
     await tx.session.execute(
         insert(BilledPeriodRow)
@@ -217,13 +271,70 @@ async def note_billed(tx: Transaction, row: SubscriptionRow, invoice_id: str, ru
             starts_at=row.period_starts_at,
             livemode=row.livemode,
             ends_at=row.period_ends_at,
+            plan_id=row.plan_id,
             plan_version=row.plan_version,
+            nominal_starts_at=row.nominal_starts_at,
+            nominal_ends_at=row.nominal_ends_at,
+            segments=[segment.to_json() for segment in segments],
             invoice_id=invoice_id,
             run_id=run_id,
             created_at=tx.now,
         )
         .on_conflict_do_nothing()
     )
+
+
+def segments_of(period: BilledPeriodRow, plan_id: str) -> list[Segment]:
+    """Return which version of which plan billed which part of a period.
+
+    Shape: `plan_id` is the subscription's, for periods billed before plans could be changed.
+    """
+    if period.segments:
+        return [Segment.of_json(item) for item in period.segments]
+    known = period.plan_id or plan_id
+    return [Segment(known, period.plan_version, period.starts_at, period.ends_at)]
+
+
+async def latest_periods(
+    tx: ReadTransaction, plan_id: str, periods: int, customers_max: int
+) -> list[tuple[BilledPeriodRow, CustomerRow]]:
+    """Return the newest billed periods of each live subscription of a plan, with its customer."""
+    live = (
+        select(SubscriptionRow.id, SubscriptionRow.customer_id)
+        .where(
+            SubscriptionRow.livemode == tx.livemode,
+            SubscriptionRow.plan_id == plan_id,
+            SubscriptionRow.ended_at.is_(None),
+        )
+        .order_by(SubscriptionRow.id)
+        .limit(customers_max)
+        .subquery()
+    )
+    place = func.row_number().over(
+        partition_by=BilledPeriodRow.subscription_id, order_by=BilledPeriodRow.starts_at.desc()
+    )
+    newest = (
+        select(
+            BilledPeriodRow.subscription_id,
+            BilledPeriodRow.starts_at,
+            live.c.customer_id,
+            place.label("place"),
+        )
+        .join(live, live.c.id == BilledPeriodRow.subscription_id)
+        .subquery()
+    )
+    rows = await tx.session.execute(
+        select(BilledPeriodRow, CustomerRow)
+        .join(
+            newest,
+            (newest.c.subscription_id == BilledPeriodRow.subscription_id)
+            & (newest.c.starts_at == BilledPeriodRow.starts_at),
+        )
+        .join(CustomerRow, CustomerRow.id == newest.c.customer_id)
+        .where(newest.c.place <= periods)
+        .order_by(BilledPeriodRow.subscription_id, BilledPeriodRow.starts_at)
+    )
+    return [(row.BilledPeriodRow, row.CustomerRow) for row in rows]
 
 
 async def run(tx: ReadTransaction, run_id: str) -> BillingRunRow | None:

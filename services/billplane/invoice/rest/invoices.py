@@ -1,4 +1,4 @@
-"""REST of invoice."""
+"""Invoices, from draft to paid."""
 
 from typing import Annotated, Any
 
@@ -7,9 +7,19 @@ from fastapi import Query, Response
 from billplane.chassis.call import Call
 from billplane.chassis.errors import FieldError, Invalid
 from billplane.chassis.rest import PageQuery, Reader, Steps, Writer, listing, router
-from billplane.invoice import domain, schemas
+from billplane.invoice import domain
 from billplane.invoice.models import HistoryRow, Invoice, LineRow
-from billplane.invoice.service import drafts, finalization, lifecycle, pricing, printing
+from billplane.invoice.rest.answers import pdf_answer, xml_answer
+from billplane.invoice.schemas import invoices as schemas
+from billplane.invoice.service import (
+    drafts,
+    einvoicing,
+    finalization,
+    lifecycle,
+    pricing,
+    printing,
+    sending,
+)
 from billplane.money import (
     AmountOutOfRange,
     CurrencyCode,
@@ -77,6 +87,26 @@ async def mark_paid(
     return _invoice(await lifecycle.mark_paid(tx, invoice_id, body.note if body else ""))
 
 
+@rest.post("/v1/invoices/{invoice_id}:send")
+async def send_invoice(
+    invoice_id: str, tx: Writer, body: schemas.SendBody | None = None
+) -> schemas.Invoice:
+    """Send an issued invoice by e-mail, its PDF along with it."""
+    return _invoice(await sending.send_invoice(tx, invoice_id, body.to if body else ""))
+
+
+@rest.post("/v1/invoices/{invoice_id}:pay")
+async def pay_invoice(invoice_id: str, call: Steps) -> schemas.Collected:
+    """Collect an issued invoice now; it is paid when the fact of the payment has come in."""
+    done = await sending.pay_invoice(call, invoice_id)
+    return schemas.Collected(
+        invoice_id=invoice_id,
+        state=done.state,
+        payment_intent_id=done.payment_intent_id or None,
+        left_minor=done.left_minor,
+    )
+
+
 @rest.get(
     "/v1/invoices/{invoice_id}/pdf",
     response_class=Response,
@@ -86,11 +116,21 @@ async def get_pdf(
     invoice_id: str, call: Steps, locale: Annotated[schemas.Locale | None, Query()] = None
 ) -> Response:
     """Return the printed invoice; drafts and voided ones are marked as such."""
-    pdf = await printing.get_pdf(call, invoice_id, locale)
-    disposition = f'inline; filename="{pdf.name}.pdf"'
-    return Response(
-        pdf.content, media_type="application/pdf", headers={"Content-Disposition": disposition}
-    )
+    return pdf_answer(await printing.get_pdf(call, invoice_id, locale))
+
+
+@rest.get(
+    "/v1/invoices/{invoice_id}/xml",
+    response_class=Response,
+    responses={200: {"content": {"application/xml": {}}}},
+)
+async def get_xml(
+    invoice_id: str,
+    tx: Reader,
+    syntax: Annotated[schemas.Syntax, Query(alias="format")] = "cii",
+) -> Response:
+    """Return an issued invoice as an e-invoice of EN 16931, in CII or UBL."""
+    return xml_answer(await einvoicing.get_xml(tx, invoice_id, syntax))
 
 
 @rest.get("/v1/invoices/{invoice_id}/history")
@@ -127,20 +167,6 @@ async def update_invoice(invoice_id: str, body: schemas.ChangeBody, call: Steps)
 async def delete_invoice(invoice_id: str, tx: Writer) -> None:
     """Delete a draft."""
     await drafts.delete_invoice(tx, invoice_id)
-
-
-@rest.get("/v1/invoice_settings")
-async def get_settings(tx: Reader) -> schemas.InvoiceSettings:
-    """Return what the tenant prints and how it numbers."""
-    return schemas.InvoiceSettings.model_validate(await lifecycle.get_settings(tx))
-
-
-@rest.put("/v1/invoice_settings")
-async def set_settings(body: schemas.SettingsBody, tx: Writer) -> schemas.InvoiceSettings:
-    """Store what the tenant prints and how it numbers; issued documents keep what they say."""
-    seller = pricing.seller_of(body.seller.model_dump())
-    settings = domain.Settings(seller, body.prefix, body.payment_terms_days)
-    return schemas.InvoiceSettings.model_validate(await lifecycle.set_settings(tx, settings))
 
 
 async def _draft(call: Call, body: schemas.InvoiceBody) -> domain.Draft:
@@ -214,6 +240,8 @@ def _invoice(held: Invoice) -> schemas.Invoice:
         tax_minor=row.tax_minor,
         total_minor=row.total_minor,
         paid_minor=row.paid_minor,
+        credited_minor=row.credited_minor,
+        returned_minor=row.returned_minor,
         due_minor=drafts.due_minor(row),
         coupon_codes=row.coupon_codes,
         issued_on=row.issued_on,

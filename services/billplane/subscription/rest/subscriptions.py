@@ -7,7 +7,8 @@ from fastapi import Response
 from billplane.chassis.events.envelope import payload_of
 from billplane.chassis.rest import Caller, Here, PageQuery, Reader, Steps, Writer, listing, router
 from billplane.subscription import schemas
-from billplane.subscription.models import BillingRunRow, CustomerRow, SubscriptionRow, TestClockRow
+from billplane.subscription.models import BillingRunRow, CustomerRow, TestClockRow
+from billplane.subscription.rest.answers import subscription_of
 from billplane.subscription.service import billing, clocks, customers, runs, subscriptions
 
 rest = router(tags=["subscription"])
@@ -70,7 +71,7 @@ async def create_subscription(
         metadata=body.metadata,
     )
     response.headers["Location"] = f"/v1/subscriptions/{row.id}"
-    return _subscription(row)
+    return subscription_of(row)
 
 
 @rest.get("/v1/subscriptions")
@@ -79,17 +80,7 @@ async def list_subscriptions(
 ) -> schemas.SubscriptionList:
     """List subscriptions."""
     rows, cursor = await subscriptions.list_subscriptions(tx, page, customer_id, state)
-    return schemas.SubscriptionList(**listing([_subscription(row) for row in rows], cursor))
-
-
-@rest.post("/v1/subscriptions/{subscription_id}:cancel")
-async def cancel_subscription(
-    subscription_id: str, tx: Writer, body: schemas.CancelBody | None = None
-) -> schemas.Subscription:
-    """End a subscription, by default at the end of its period."""
-    at_period_end = body.at_period_end if body is not None else True
-    row = await subscriptions.cancel_subscription(tx, subscription_id, at_period_end=at_period_end)
-    return _subscription(row)
+    return schemas.SubscriptionList(**listing([subscription_of(row) for row in rows], cursor))
 
 
 @rest.get("/v1/subscriptions/{subscription_id}:preview")
@@ -102,7 +93,7 @@ async def preview_invoice(subscription_id: str, runtime: Here, caller: Caller) -
 @rest.get("/v1/subscriptions/{subscription_id}")
 async def get_subscription(subscription_id: str, tx: Reader) -> schemas.Subscription:
     """Return a subscription."""
-    return _subscription(await subscriptions.get_subscription(tx, subscription_id))
+    return subscription_of(await subscriptions.get_subscription(tx, subscription_id))
 
 
 @rest.post("/v1/billing_runs", status_code=202)
@@ -172,28 +163,6 @@ def _customer(row: CustomerRow) -> schemas.Customer:
         payment_terms_days=row.payment_terms_days,
         time_zone=row.time_zone,
         test_clock_id=row.test_clock_id,
-        metadata=row.metadata_,
-        created_at=row.created_at,
-    )
-
-
-def _subscription(row: SubscriptionRow) -> schemas.Subscription:
-    trial = row.billing_starts_at if row.billing_starts_at > row.starts_at else None
-    return schemas.Subscription(
-        id=row.id,
-        livemode=row.livemode,
-        customer_id=row.customer_id,
-        plan_id=row.plan_id,
-        plan_name=row.plan_name,
-        plan_version=row.plan_version,
-        state=row.state,
-        starts_at=row.starts_at,
-        trial_ends_at=trial,
-        current_period_starts_at=row.period_starts_at,
-        current_period_ends_at=row.period_ends_at,
-        cancel_at=row.cancel_at,
-        ended_at=row.ended_at,
-        coupon_codes=list(row.coupon_codes),
         metadata=row.metadata_,
         created_at=row.created_at,
     )

@@ -28,6 +28,7 @@ _PARTS: dict[str, Any] = {"lines": LineRow, "discounts": DiscountRow, "taxes": T
 ID_PREFIX = "inv_"
 # Literals: with a bound parameter a generic plan no longer finds the partial indexes.
 _NUMBERED = text("number <> ''")
+_OCCASION = ("tenant_id", "livemode", "subscription_id", "period_starts_at", "occasion")
 _OF_SUBSCRIPTION = text("subscription_id <> ''")
 
 
@@ -50,7 +51,7 @@ async def row(tx: ReadTransaction, id_or_number: str, *, lock: bool = False) -> 
 
 
 async def invoice_of_period(
-    tx: ReadTransaction, subscription_id: str, starts_at: Any
+    tx: ReadTransaction, subscription_id: str, starts_at: Any, occasion: str = ""
 ) -> Invoice | None:
     """Return the document of a subscription's period; None means its first fees in advance."""
     row = (
@@ -59,6 +60,7 @@ async def invoice_of_period(
                 InvoiceRow.livemode == tx.livemode,
                 InvoiceRow.subscription_id == subscription_id,
                 InvoiceRow.period_starts_at == starts_at,
+                InvoiceRow.occasion == occasion,
                 _OF_SUBSCRIPTION,
             )
         )
@@ -83,7 +85,7 @@ async def _with_parts(tx: ReadTransaction, rows: Sequence[InvoiceRow]) -> list[I
     if not found:
         return []
     for name, model in _PARTS.items():
-        if model is DiscountRow and not any(row.coupon_codes for row in rows):
+        if model is DiscountRow and not any(row.discount_minor for row in rows):
             continue
         parts = await tx.session.scalars(
             select(model).where(model.invoice_id.in_(found)).order_by(model.position)
@@ -103,7 +105,7 @@ async def add_invoice(tx: Transaction, made: Invoice) -> bool:
         insert(InvoiceRow)
         .values(values)
         .on_conflict_do_nothing(
-            index_elements=["tenant_id", "livemode", "subscription_id", "period_starts_at"],
+            index_elements=[*_OCCASION],
             index_where=_OF_SUBSCRIPTION,
         )
         .returning(InvoiceRow.id)

@@ -1,90 +1,14 @@
-"""Every SQL statement of metering; how an event becomes a quantity is in the first migration."""
+"""Usage as it is asked for: from hourly records where those can be put together, or events."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from io import BytesIO
 from typing import Any
 
-from asyncpg import InterfaceError, PostgresError
-from sqlalchemy import Row, select, text
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy import Row, text
 
-from billplane.chassis.database import ReadTransaction, Transaction
-from billplane.chassis.errors import StoreUnavailable
-from billplane.chassis.rest import Page, fetch_page
+from billplane.chassis.database import ReadTransaction
 from billplane.metering.domain import Meter
-from billplane.metering.models import MeterRow, UsageConflictRow, UsageSubjectRow
-
-
-async def meters(tx: ReadTransaction) -> Sequence[MeterRow]:
-    """Return every meter in use."""
-    return (await tx.session.scalars(select(MeterRow).where(MeterRow.removed_at.is_(None)))).all()
-
-
-async def meters_by_name(tx: ReadTransaction, names: Collection[str]) -> Sequence[MeterRow]:
-    """Return meters in use by id or name."""
-    wanted = list(names)
-    query = select(MeterRow).where(
-        MeterRow.removed_at.is_(None), MeterRow.name.in_(wanted) | MeterRow.id.in_(wanted)
-    )
-    return (await tx.session.scalars(query)).all()
-
-
-async def lock_flush(session: AsyncSession, lane: int) -> None:
-    """Wait until no other process empties a lane; one that hangs loses its turn after 30 s."""
-    await session.execute(text("SET LOCAL idle_in_transaction_session_timeout = '30s'"))
-    await session.execute(
-        text("SELECT pg_advisory_xact_lock(hashtext('metering.flush'), :lane)"), {"lane": lane}
-    )
-
-
-class RowsRefused(Exception):
-    """Postgres refused what it was given: bad data, or a limit of its own."""
-
-
-class LanesMet(Exception):
-    """Some ids came for customers of two lanes at once, and each lane waited for the other."""
-
-
-async def store_rows(session: AsyncSession, rows: Sequence[bytes]) -> int:
-    """Store events that are new and count them; return how many were new.
-
-    Raises: RowsRefused, LanesMet, StoreUnavailable; the transaction is lost then.
-    """
-    if not rows:
-        return 0
-    await session.execute(text("SELECT metering.prepare_incoming()"))
-    connection = await (await session.connection()).get_raw_connection()
-    driver: Any = connection.driver_connection
-    source = BytesIO(b"\n".join(rows))
-    try:
-        await driver.copy_to_table("incoming_usage", source=source, format="text")
-        stored = int(await session.scalar(text("SELECT metering.store_incoming()")) or 0)
-        await session.execute(text("SELECT metering.note_changes()"))
-        return stored
-    except (PostgresError, DBAPIError) as error:
-        cause: Any = getattr(error, "orig", error)
-        state = str(getattr(cause, "sqlstate", "") or "")
-        if state.startswith(("22", "54")):
-            raise RowsRefused(str(cause)) from error
-        if state.startswith(("08", "57P")):
-            raise _away() from error
-        if state.startswith("40"):
-            raise LanesMet from error
-        raise
-    except InterfaceError as error:
-        raise _away() from error
-
-
-def _away() -> StoreUnavailable:
-    return StoreUnavailable("the database cannot be reached; usage waits for it")
-
-
-async def recount(tx: Transaction, meter_id: str) -> None:
-    """Make a meter's records from stored events; none for a meter that is out of use."""
-    await tx.session.execute(text("SELECT metering.recount(:meter)"), {"meter": meter_id})
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +38,19 @@ _BUCKETS = {
     "QUARTER_HOUR": "date_bin('15 minutes', {time}, 'epoch')",
     "DAY": "date_trunc('day', {time}, :zone)",
 }
+_STARTS, _ENDS = "CAST(:starts_at AS timestamptz)", "CAST(:ends_at AS timestamptz)"
+_ZONE = "CAST(:zone AS text)"
+_STARTS_OF_BUCKETS = {
+    "PERIOD": f"SELECT {_STARTS} AS bucket",
+    "HOUR": f"SELECT generate_series(date_trunc('hour', {_STARTS}, 'UTC'),"
+    f" {_ENDS} - interval '1 microsecond', interval '1 hour') AS bucket",
+    "QUARTER_HOUR": f"SELECT generate_series(date_bin('15 minutes', {_STARTS}, 'epoch'),"
+    f" {_ENDS} - interval '1 microsecond', interval '15 minutes') AS bucket",
+    "DAY": f"SELECT day AT TIME ZONE {_ZONE} AS bucket"  # noqa: S608 - fixed words
+    f" FROM generate_series(date_trunc('day', {_STARTS} AT TIME ZONE {_ZONE}),"
+    f" {_ENDS} AT TIME ZONE {_ZONE}, interval '1 day') AS days(day)"
+    f" WHERE day AT TIME ZONE {_ZONE} < {_ENDS}",
+}
 _OF_RECORDS = {
     "Sum": "sum(quantity)",
     "Count": "sum(quantity)",
@@ -127,7 +64,7 @@ _OF_EVENTS = {
     "Max": "max(value)",
     "Min": "min(value)",
     "Average": "round(avg(value), 6)",
-    "Latest": "(array_agg(value ORDER BY event_at DESC, id DESC))[1]",
+    "Latest": "(array_agg(value ORDER BY event_at DESC, id DESC, source DESC))[1]",
     "UniqueCount": "count(DISTINCT value)",
 }
 
@@ -168,24 +105,33 @@ async def usage_from_events(tx: ReadTransaction, asked: Asked) -> Sequence[Row[A
 
 
 async def weighted_sum(tx: ReadTransaction, asked: Asked) -> Sequence[Row[Any]]:
-    """Weigh each value by how long it held in the period, the one before the period included."""
+    """Weigh each value by how long it held in a window, the one before the window included.
+
+    A value holds until the next of its series, however many periods that takes. Each combination
+    of the meter's dimensions is a series of its own; where they are not asked for, series add up.
+    """
     points, bound = _points(asked)
-    starts_at, ends_at = ("CAST(:starts_at AS timestamptz)", "CAST(:ends_at AS timestamptz)")
     return await _grouped(
         tx,
         asked,
         f"""WITH points AS (SELECT * FROM ({points}) every WHERE value IS NOT NULL),
         held AS (
-          SELECT *, greatest(event_at, {starts_at}) AS held_from,
-            coalesce(lead(event_at) OVER (PARTITION BY dimensions ORDER BY event_at, id), {ends_at})
-              AS held_until
+          SELECT dimensions, value, event_at, lead(event_at, 1, {_ENDS})
+              OVER (PARTITION BY series ORDER BY event_at, source, id) AS held_until
           FROM points
+        ),
+        starts AS ({_STARTS_OF_BUCKETS[asked.window]}),
+        buckets AS (
+          SELECT bucket, greatest(bucket, {_STARTS}) AS opens,
+            lead(bucket, 1, {_ENDS}) OVER (ORDER BY bucket) AS closes
+          FROM starts
         )
-        SELECT {starts_at} AS bucket, dimensions,
-          round(sum(value * extract(epoch FROM held_until - held_from))
-            / extract(epoch FROM {ends_at} - {starts_at}), 6) AS quantity,
-          count(*) FILTER (WHERE event_at >= {starts_at}) AS events
-        FROM held WHERE held_until > {starts_at} GROUP BY 1, 2""",  # noqa: S608 - fixed words and bound values
+        SELECT bucket, dimensions,
+          round(sum(value * extract(epoch FROM least(held_until, closes)
+            - greatest(event_at, opens))) / extract(epoch FROM closes - opens), 6) AS quantity,
+          count(*) FILTER (WHERE event_at >= opens) AS events
+        FROM buckets JOIN held ON event_at < closes AND (held_until > opens OR event_at >= opens)
+        GROUP BY bucket, dimensions, opens, closes""",  # noqa: S608 - fixed words and bound values
         bound,
     )
 
@@ -224,6 +170,10 @@ def _points(asked: Asked) -> tuple[str, dict[str, Any]]:
     for number, name in enumerate(asked.group_by):
         bound[f"group{number}"] = list(paths[name])
         groups.append(f"coalesce(e.data #>> :group{number}, '')")
+    series = []
+    for number, (_, path) in enumerate(meter.group_by):
+        bound[f"series{number}"] = list(path)
+        series.append(f"coalesce(e.data #>> :series{number}, '')")
     wanted = [(path, sorted(values)) for path, values in meter.filter]
     wanted += [(paths[name], list(values)) for name, values in asked.filter]
     where = ""
@@ -238,8 +188,10 @@ def _points(asked: Asked) -> tuple[str, dict[str, Any]]:
         value = "metering.event_text(e.data, e.quantity, :value)"
     return (
         f"SELECT e.event_at, e.source, e.id, e.data, ARRAY[{', '.join(groups)}]::text[]"  # noqa: S608 - fixed words and bound values
-        f" AS dimensions, {value} AS value, {number_} AS number FROM metering.usage_events e"
-        " WHERE e.livemode = :livemode AND e.subject = ANY (:subjects) AND e.event_type = :type"
+        f" AS dimensions, ARRAY[{', '.join(series)}]::text[] AS series,"
+        f" {value} AS value, {number_} AS number FROM metering.usage_events e"
+        " WHERE e.voided_at IS NULL AND e.livemode = :livemode"
+        " AND e.subject = ANY (:subjects) AND e.event_type = :type"
         f" AND e.event_at < :ends_at{where}",
         bound,
     )
@@ -318,47 +270,3 @@ async def usage_mark(tx: ReadTransaction, subjects: Sequence[str]) -> tuple[Any,
         )
     ).one()
     return tuple(row)
-
-
-async def unknown_subjects(tx: ReadTransaction, limit: int) -> Sequence[UsageSubjectRow]:
-    """Return the newest names that no customer was found for yet."""
-    query = (
-        select(UsageSubjectRow)
-        .where(UsageSubjectRow.livemode == tx.livemode, UsageSubjectRow.customer_id.is_(None))
-        .order_by(UsageSubjectRow.first_seen_at.desc(), UsageSubjectRow.subject)
-        .limit(limit)
-    )
-    return (await tx.session.scalars(query)).all()
-
-
-async def note_customer(tx: Transaction, subject: str, customer_id: str | None) -> None:
-    """Note whose name a subject is, or that it was looked for in vain."""
-    row = await tx.session.get_one(UsageSubjectRow, (tx.tenant_id, tx.livemode, subject))
-    row.customer_id, row.looked_at = customer_id, tx.now
-
-
-async def counts_of_subjects(tx: ReadTransaction, subjects: Sequence[str]) -> Sequence[Row[Any]]:
-    """Return how many events each subject has, and when the first and the last happened."""
-    found = await tx.session.execute(
-        text(
-            "SELECT subject, count(*) AS events, min(event_at) AS first_at,"
-            " max(event_at) AS last_at"
-            " FROM metering.usage_events WHERE livemode = :livemode AND subject = ANY (:subjects)"
-            " GROUP BY subject ORDER BY subject"
-        ),
-        {"livemode": tx.livemode, "subjects": list(subjects)},
-    )
-    return found.all()
-
-
-async def page_of_conflicts(
-    tx: ReadTransaction, page: Page
-) -> tuple[Sequence[UsageConflictRow], str | None]:
-    """Return a page of events whose id had been used for other content."""
-    query = select(UsageConflictRow).where(UsageConflictRow.livemode == tx.livemode)
-    after = page.after_number()
-    if after is not None:
-        number = UsageConflictRow.number
-        query = query.where(number < after if page.order == "desc" else number > after)
-        page = page.model_copy(update={"cursor": None})
-    return await fetch_page(tx, query, UsageConflictRow.number, page)

@@ -1,4 +1,4 @@
-"""REST bodies of invoice."""
+"""Bodies of invoices."""
 
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
@@ -12,7 +12,8 @@ Text = Annotated[str, StringConstraints(max_length=255)]
 Long = Annotated[str, StringConstraints(max_length=1000)]
 State = Literal["draft", "finalizing", "finalized", "paid", "past_due", "uncollectible", "voided"]
 Currency = Annotated[str, StringConstraints(pattern="^[A-Z]{3}$")]
-Locale = Literal["en", "de"]
+Locale = Literal["en", "de", "fr", "ja"]
+Syntax = Literal["cii", "ubl"]
 _DECIMAL = r"^-?[0-9]{1,15}(\.[0-9]{1,15})?$"
 
 
@@ -81,6 +82,21 @@ class NoteBody(Body):
     """Why, in words for the history."""
 
     note: Long = ""
+
+
+class SendBody(Body):
+    """Whom to send it to, when not to the customer's address."""
+
+    to: Annotated[str, StringConstraints(max_length=254, pattern=r"^(\S+@\S+)?$")] = ""
+
+
+class Collected(Resource):
+    """What collecting came to."""
+
+    invoice_id: str
+    state: str
+    payment_intent_id: str | None
+    left_minor: int
 
 
 class Address(Resource):
@@ -202,6 +218,8 @@ class Invoice(Resource):
     tax_minor: int
     total_minor: int
     paid_minor: int
+    credited_minor: int
+    returned_minor: int
     due_minor: int
     coupon_codes: list[str]
     issued_on: date | None
@@ -243,37 +261,3 @@ class ChangeList(Resource):
 
     data: list[Change]
     next_cursor: str | None
-
-
-class SellerBody(Body):
-    """The tenant as it stands on its documents."""
-
-    name: Text = ""
-    address: AddressBody = Field(default_factory=AddressBody)
-    tax_id: Text = ""
-    footer: Long = ""
-
-
-class SettingsBody(Body):
-    """What a tenant prints and how it numbers."""
-
-    seller: SellerBody = Field(default_factory=SellerBody)
-    prefix: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{0,20}$")] = ""
-    payment_terms_days: Annotated[int, Field(ge=0, le=366, strict=True)] = 14
-
-
-class Seller(Resource):
-    """The tenant as it stands on its documents."""
-
-    name: str
-    address: Address
-    tax_id: str
-    footer: str
-
-
-class InvoiceSettings(Resource):
-    """What a tenant prints and how it numbers."""
-
-    seller: Seller
-    prefix: str
-    payment_terms_days: int
