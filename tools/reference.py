@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+import program_reference
 from billplane import catalog
 from billplane.chassis.clock import SystemClock
 from billplane.chassis.events import rabbitmq
@@ -219,6 +220,9 @@ def main() -> int:
         REFERENCE / "events.md": events(),
         REFERENCE / "routes.md": routes(),
         REFERENCE / "topology.md": topology(),
+        REFERENCE / "cli.md": _HEAD + program_reference.cli(),
+        REFERENCE / "rest.md": _HEAD + program_reference.rest(),
+        REFERENCE / "grpc.md": _HEAD + program_reference.grpc(),
         REFERENCE / "provider-json-api" / "openapi.json": provider_api(),
         ROOT / "docs" / "concepts" / "chart-of-accounts.md": chart_of_accounts(),
         ROOT / ".env.example": environment(),

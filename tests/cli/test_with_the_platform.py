@@ -9,7 +9,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import yaml
+from billplane.resources import validate_spec
 from billplane_cli.exit_codes import ExitCode
+from billplane_cli.manifests import read_manifests
 from billplane_cli.profile import ProfileFile
 
 from tests.fixtures.platform import Stores
@@ -61,3 +64,27 @@ async def test_register_keys_and_logout_work_as_documented(
         refused = await billplane(url, "keys", "list")
         assert refused.returncode == ExitCode.NOT_ALLOWED
         assert "billplane login" in refused.stderr
+
+
+async def test_what_the_api_made_is_exported_as_manifests_that_make_it_elsewhere(
+    make_stores: Callable[[], Awaitable[Stores]], run_platform: Callable[..., Any], tmp_path: Path
+) -> None:
+    services = ("gateway", "identity", "metering", "pricing", "exchange_rate", "subscription")
+    async with run_platform(await make_stores(), services=services) as found:
+        headers = found.headers("ten_exported")
+        meter = {"eventType": "calls", "aggregation": "Sum", "valueProperty": "$.NO"}
+        for name in ("calls", "more"):
+            body = {"name": name, "spec": meter}
+            await found.request("POST", "/v1/meters", json=body, headers=headers, expect=201)
+        await found.request("DELETE", "/v1/meters/more", headers=headers, expect=204)
+        key = {"BILLPLANE_API_KEY": found.token("ten_exported")}
+        written = tmp_path / "made.yaml"
+        said = await billplane(found.url(""), "export", "meters", "--file", str(written), **key)
+        assert said.returncode == 0, said.stderr
+        (manifest,) = read_manifests([str(written)])
+        assert (manifest.kind, manifest.name) == ("Meter", "calls")
+        assert validate_spec("Meter", yaml.safe_load(manifest.text)["spec"]) == validate_spec(
+            "Meter", meter
+        )
+        none = await billplane(found.url(""), "export", "feeds", **key)
+        assert none.returncode == ExitCode.NOT_FOUND, none.stderr

@@ -28,6 +28,8 @@ ON_BROKERS = all(CONTAINERS.values())
 def laptop():
     """Run a platform with a test key, on the brokers where there are some to kill."""
     settings = brokers.environ(f"k{secrets.token_hex(4)}.") if ON_BROKERS else {}
+    for name in CONTAINERS.values() if ON_BROKERS else ():
+        Container(name).start()
     with running_laptop(settings) as laptop:
         account = {"email": "money@example.com", "password": "a-long-password"}
         laptop.call("POST", "/auth/register", account)
