@@ -86,7 +86,7 @@ def rest() -> str:
             f"| `{method} {route.path}` | {_first(route.description)} |"
             for route in (app.rest.routes if app.rest is not None else ())
             if isinstance(route, APIRoute) and route.include_in_schema
-            for method in sorted(route.methods)
+            for method in sorted(route.methods or ())
         ]
         if rows:
             lines += ["", f"## {name}", "", "| operation | what it does |", "|---|---|", *rows]
