@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE :=
 COMPOSED = docker compose ls --quiet 2>/dev/null | grep -qx billplane
 
 .DEFAULT_GOAL := help
-.PHONY: help up demo-year down restart up_build docker-up build status test soak check bench protos lock clean install develop judges run logs format cluster-up cluster-down e2e e2e-full test-brokers test-postgres
+.PHONY: help up demo-year down restart up_build docker-up build status test soak check bench bench-growth protos lock clean install develop judges run logs format cluster-up cluster-down e2e e2e-full test-brokers test-postgres
 
 help: ## print this help
 	@awk -F':.*## ' '/^[a-z0-9_-]+:.*## /{printf "  \033[36m%-12s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -96,6 +96,9 @@ format: develop ## format and mend what can be mended
 
 bench: develop ## measure the bars of performance, as ratios in one run
 	@$(BIN)/python -m bench
+
+bench-growth: develop ## measure what an operation costs as data grows a hundredfold
+	@$(BIN)/python -m bench.growth
 
 protos: develop ## generate Python from protos/, and the gateway's routes from the services
 	@$(BIN)/python tools/protos.py

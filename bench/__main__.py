@@ -21,7 +21,8 @@ HERE = Path(__file__).parent
 RESULTS = HERE / "results.json"
 TABLE_WIDTH = 150
 NOT_BENCHMARKS = {
-    "__init__", "__main__", "harness", "ledger_sides", "load", "plain_operator", "served", "stores",
+    "__init__", "__main__", "growth", "harness", "ledger_sides", "load", "plain_operator",
+    "served", "stores",
 }  # fmt: skip
 
 
