@@ -116,6 +116,8 @@ class Estate:
         event |= {"data": {"units": 5, "region": self.mark}}
         if not self.livemode:
             event["time"] = "2026-01-15T12:00:00Z"
+        rate = {"base": "EUR", "quote": "CHF", "rate": "0.9", "reason": self.mark}
+        self.ids["rate_id"] = (await self.make("/v1/exchange_rates", rate))["id"]
         taken = await self.make("/v1/usage_events", event, 202)
         assert taken["results"][0]["status"] == "accepted"
 

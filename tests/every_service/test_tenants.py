@@ -31,10 +31,11 @@ BODIES = {
     ("post", "/v1/payment_methods/{payment_method}/attach"): {"customer": "ada"},
     ("post", "/v1/test_clocks/{clock_id}:advance"): {"to": "2026-06-01T00:00:00Z"},
 }
-# Paths whose parameters name no row: a currency pair, a customer that usage may name freely, and
-# a wording that each tenant has under the same name, a processor, and a secret of a payer.
+# Paths whose parameters name no row: a currency or a pair, a customer that usage may name freely,
+# and a wording that each tenant has under the same name, a processor, and a secret of a payer.
 FREE = (
     "/v1/exchange_rates/{base}/{quote}",
+    "/v1/currencies/{code}",
     "/api/v1/billing/{customer_id}",
     "/v1/notification_templates/{template}/{locale}",
     "/payments/webhooks/{processor}",

@@ -214,7 +214,7 @@ async def _late(peers: Peers, work: Work) -> list[pricing_pb2.RatedLine]:
         work.billed,
         work.plan.id,
         anchor_of(work.row),
-        Customer(customer.id, names, customer.currency_code),
+        Customer(names, customer.currency_code),
         work.now,
     )
 
