@@ -87,7 +87,7 @@ def row_without_amount(item):
 
 @pytest.mark.parametrize("name", MONOTONE)
 @given(before=usage(), more=usage(4))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_more_usage_never_costs_less(name, before, more):
     # Free events are the first in time: what is added comes after.
     after = sorted(before, key=lambda item: item.starts_at)
@@ -99,7 +99,7 @@ def test_more_usage_never_costs_less(name, before, more):
 
 @pytest.mark.parametrize("name", ADDITIVE)
 @given(first=usage(), second=usage())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_two_parts_cost_what_they_cost_together(name, first, second):
     model = ADDITIVE[name]
 
@@ -108,7 +108,7 @@ def test_two_parts_cost_what_they_cost_together(name, first, second):
 
 @pytest.mark.parametrize("name", MONOTONE)
 @given(rows=usage())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 def test_no_usage_costs_less_than_nothing_and_order_does_not_matter(name, rows):
     rows = list({item.starts_at: item for item in rows}.values())
 
