@@ -35,6 +35,8 @@ _LINES_KEPT: Final = 2
 _NOTES_SHORT: Final = 1_000
 # A draft without an issue date still gets the same bytes for the same input.
 _UNDATED: Final = date(2000, 1, 1)
+# Wider than 62 mm at a height of 14 mm.
+_LOGO_WIDE: Final = 4
 _TRIAL: Final = b"#image(bytes(json(bytes(sys.inputs.logo))), width: 10mm)"
 _ARCHIVED: Final = ("a-3b",)
 _ACCENT: Final = "#1b5470"
@@ -128,7 +130,7 @@ def invoice_view(document: InvoiceDocument) -> dict[str, Any]:
         "lang": document.locale,
         "fonts": list(_FONTS),
         "accent": document.look.accent or _ACCENT,
-        "logo": read_logo(document.look.logo).drawing if document.look.logo else "",
+        **_logo(document.look.logo),
         "attachment": document.attachment,
         "payment": _payment(document, words),
         "words": words,
@@ -151,7 +153,16 @@ def invoice_view(document: InvoiceDocument) -> dict[str, Any]:
 
 
 def _payment(document: InvoiceDocument, words: dict[str, str]) -> list[dict[str, str]]:
-    return [{"word": words[word], "value": plain(value)} for word, value in document.payment]
+    # The tenant's own sentence stands below the heading, without a word of its own.
+    named = {**words, "payment": ""}
+    return [{"word": named[word], "value": plain(value)} for word, value in document.payment]
+
+
+def _logo(content: str) -> dict[str, Any]:
+    if not content:
+        return {"logo": "", "logo_wide": False}
+    logo = read_logo(content)
+    return {"logo": logo.drawing, "logo_wide": logo.width > _LOGO_WIDE * logo.height}
 
 
 def _lines_kept(document: InvoiceDocument) -> int:
