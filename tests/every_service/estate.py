@@ -61,6 +61,8 @@ class Estate:
         coupon = await self.make(
             "/v1/coupons", {"code": "WELCOME", "name": self.mark, "percent": "10"}
         )
+        discount = {"kind": "user_type", "user_types": ["vip"], "percent": "1", "name": self.mark}
+        discount_rule = await self.make("/v1/discount_rules", discount)
         customer: dict[str, Any] = {
             "name": self.mark,
             "external_id": "ada",
@@ -73,6 +75,7 @@ class Estate:
         subscription = await self.make("/v1/subscriptions", {"customer_id": "ada", "plan": "pro"})
         self.ids |= {
             "coupon_id": coupon["id"],
+            "discount_rule_id": discount_rule["id"],
             "customer": made["id"],
             "customer_id": made["id"],
             "subscription_id": subscription["id"],
@@ -90,6 +93,7 @@ class Estate:
     async def _resources(self) -> None:
         meter = await self.make("/v1/meters", {"name": "api", "spec": METER})
         made = await self.make("/v1/plans", {"name": "pro", "spec": plan(self.mark)})
+        prices = await self.send("GET", "/v1/prices?plan=pro", expect=200)
         rates = [{"quote": "USD", "rate": "1.1", "asOf": "2026-01-01"}]
         spec = {"base": "EUR", "currencies": ["USD"], "source": {"static": {"rates": rates}}}
         feed = await self.make("/v1/exchange_rate_feeds", {"name": "manual", "spec": spec})
@@ -106,6 +110,7 @@ class Estate:
         self.ids |= {
             "meter": meter["id"],
             "plan": made["id"],
+            "price_id": prices["data"][0]["id"],
             "feed": feed["id"],
             "provider": provider["id"],
             "rule_id": made_rule["id"],

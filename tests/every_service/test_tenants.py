@@ -29,6 +29,7 @@ BODIES = {
     ("post", "/v1/wallets/{wallet_id}:reserve"): {"amount_minor": 1},
     ("post", "/v1/wallets/{wallet_id}:top_up"): {"amount_minor": 1, "manual_reason": "taken"},
     ("post", "/v1/payment_methods/{payment_method}/attach"): {"customer": "ada"},
+    ("post", "/v1/tax_rules/{rule_id}:replace"): {"valid_from": "2030-01-01", "rate": "0.1"},
     ("post", "/v1/test_clocks/{clock_id}:advance"): {"to": "2026-06-01T00:00:00Z"},
 }
 # Paths whose parameters name no row: a currency or a pair, a customer that usage may name freely,
@@ -36,6 +37,7 @@ BODIES = {
 FREE = (
     "/v1/exchange_rates/{base}/{quote}",
     "/v1/currencies/{code}",
+    "/v1/price_secrets/{name}/{key}",
     "/api/v1/billing/{customer_id}",
     "/v1/notification_templates/{template}/{locale}",
     "/payments/webhooks/{processor}",
@@ -44,7 +46,7 @@ FREE = (
     "/payments/authentications/{token}/fail",
 )
 # A tenant's two modes share these, as they share the tenant's settings.
-SHARED = ("meter", "plan", "feed", "rule_id", "key_id", "provider")
+SHARED = ("meter", "plan", "price_id", "feed", "rule_id", "key_id", "provider")
 # Fields of requests that may name a row.
 NAMING = {"id", "account_id", "customer_id", "plan_id", "subscription_id", "plan", "meter", "feed"}
 INTERNAL = {
