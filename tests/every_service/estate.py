@@ -73,7 +73,9 @@ class Estate:
             customer["test_clock_id"] = self.ids["clock_id"] = clock["id"]
         made = await self.make("/v1/customers", customer, headers={"Idempotency-Key": "same"})
         subscription = await self.make("/v1/subscriptions", {"customer_id": "ada", "plan": "pro"})
+        item = {"customer_id": "ada", "description": self.mark, "amount_minor": 1}
         self.ids |= {
+            "item_id": (await self.make("/v1/invoice_items", item))["id"],
             "coupon_id": coupon["id"],
             "discount_rule_id": discount_rule["id"],
             "customer": made["id"],
@@ -135,6 +137,7 @@ class Estate:
             headers={"Idempotency-Key": "same"},
         )
         await self.make(f"/v1/invoices/{invoice['id']}:finalize", None, 200)
+        note = {"invoice_id": invoice["id"], "amount_minor": 1, "reason": self.mark}
         draft = await self.make("/v1/invoices", body)
         calculation = {
             "customer": {"country": "DE"},
@@ -147,6 +150,7 @@ class Estate:
         self.ids |= {
             "invoice_id": invoice["id"],
             "draft_id": draft["id"],
+            "credit_note_id": (await self.make("/v1/credit_notes", note))["id"],
             "calculation_id": calculated["id"],
             "run_id": run["id"],
         }
