@@ -126,7 +126,7 @@ class Life(RuleBasedStateMachine):
 
     def play(self, coroutine):
         """Run a request on the platform's loop, and wait for it here."""
-        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(60)
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(120)
 
     @initialize(name=st.sampled_from(sorted(PLANS)), day=st.integers(1, 31))
     def subscribe(self, name, day):
