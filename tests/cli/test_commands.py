@@ -253,6 +253,29 @@ def test_a_pdf_goes_into_a_file_or_a_pipe(platform: Platform, run: Run, tmp_path
     assert piped.stdout == b"%PDF-1.7 \xff"
 
 
+def test_an_invoice_is_acted_on_and_credited(platform: Platform, run: Run, tmp_path: Path) -> None:
+    for act in ("finalize", "send", "pay", "void"):
+        platform.on("POST", f"/v1/invoices/inv_1:{act}", Reply(200, {**INVOICE, "state": act}))
+        assert run("invoice", act, "inv_1").code == 0
+    platform.on("GET", "/v1/invoices/inv_1/xml", Reply(200, b"<xml/>"))
+    target = tmp_path / "bill.xml"
+    written = run("invoice", "xml", "inv_1", "--syntax", "ubl", "--file", str(target))
+    assert (written.code, target.read_bytes()) == (0, b"<xml/>")
+    assert platform.requests[-1].query == {"format": "ubl"}
+    note = {"id": "cn_1", "number": "CN-1", "invoice_id": "inv_1", "total_minor": 2_000,
+            "currency_code": "EUR"}  # fmt: skip
+    platform.on("POST", "/v1/credit_notes", Reply(201, note))
+    platform.on("GET", "/v1/credit_notes", Reply(200, {"data": [note], "next_cursor": None}))
+    platform.on("GET", "/v1/credit_notes/CN-1", Reply(200, note))
+    made = run("credit-note", "create", "inv_1", "--amount-minor", "2000", "--reason", "late")
+    assert "20.00 EUR" in made.out
+    assert "CN-1" in run("credit-note", "list").out
+    assert "CN-1" in run("credit-note", "show", "CN-1").out
+    owed = {"customer_name": "Acme", "currency_code": "EUR", "total_minor": 100}
+    platform.on("GET", "/v1/receivables", Reply(200, {"data": [owed], "next_cursor": None}))
+    assert "1.00 EUR" in run("invoice", "owed", "--as-of", "2026-03-31").out
+
+
 def test_a_new_key_is_shown_once_and_the_words_are_apart_from_it(
     platform: Platform, run: Run
 ) -> None:

@@ -61,6 +61,8 @@ class Estate:
         coupon = await self.make(
             "/v1/coupons", {"code": "WELCOME", "name": self.mark, "percent": "10"}
         )
+        discount = {"kind": "user_type", "user_types": ["vip"], "percent": "1", "name": self.mark}
+        discount_rule = await self.make("/v1/discount_rules", discount)
         customer: dict[str, Any] = {
             "name": self.mark,
             "external_id": "ada",
@@ -71,8 +73,11 @@ class Estate:
             customer["test_clock_id"] = self.ids["clock_id"] = clock["id"]
         made = await self.make("/v1/customers", customer, headers={"Idempotency-Key": "same"})
         subscription = await self.make("/v1/subscriptions", {"customer_id": "ada", "plan": "pro"})
+        item = {"customer_id": "ada", "description": self.mark, "amount_minor": 1}
         self.ids |= {
+            "item_id": (await self.make("/v1/invoice_items", item))["id"],
             "coupon_id": coupon["id"],
+            "discount_rule_id": discount_rule["id"],
             "customer": made["id"],
             "customer_id": made["id"],
             "subscription_id": subscription["id"],
@@ -90,6 +95,7 @@ class Estate:
     async def _resources(self) -> None:
         meter = await self.make("/v1/meters", {"name": "api", "spec": METER})
         made = await self.make("/v1/plans", {"name": "pro", "spec": plan(self.mark)})
+        prices = await self.send("GET", "/v1/prices?plan=pro", expect=200)
         rates = [{"quote": "USD", "rate": "1.1", "asOf": "2026-01-01"}]
         spec = {"base": "EUR", "currencies": ["USD"], "source": {"static": {"rates": rates}}}
         feed = await self.make("/v1/exchange_rate_feeds", {"name": "manual", "spec": spec})
@@ -106,6 +112,7 @@ class Estate:
         self.ids |= {
             "meter": meter["id"],
             "plan": made["id"],
+            "price_id": prices["data"][0]["id"],
             "feed": feed["id"],
             "provider": provider["id"],
             "rule_id": made_rule["id"],
@@ -116,6 +123,8 @@ class Estate:
         event |= {"data": {"units": 5, "region": self.mark}}
         if not self.livemode:
             event["time"] = "2026-01-15T12:00:00Z"
+        rate = {"base": "EUR", "quote": "CHF", "rate": "0.9", "reason": self.mark}
+        self.ids["rate_id"] = (await self.make("/v1/exchange_rates", rate))["id"]
         taken = await self.make("/v1/usage_events", event, 202)
         assert taken["results"][0]["status"] == "accepted"
 
@@ -128,6 +137,7 @@ class Estate:
             headers={"Idempotency-Key": "same"},
         )
         await self.make(f"/v1/invoices/{invoice['id']}:finalize", None, 200)
+        note = {"invoice_id": invoice["id"], "amount_minor": 1, "reason": self.mark}
         draft = await self.make("/v1/invoices", body)
         calculation = {
             "customer": {"country": "DE"},
@@ -140,6 +150,7 @@ class Estate:
         self.ids |= {
             "invoice_id": invoice["id"],
             "draft_id": draft["id"],
+            "credit_note_id": (await self.make("/v1/credit_notes", note))["id"],
             "calculation_id": calculated["id"],
             "run_id": run["id"],
         }

@@ -16,6 +16,7 @@ BODIES = {
     ("patch", "/v1/customers/{customer}"): {"name": "taken over"},
     ("patch", "/v1/exchange_rate_feeds/{feed}"): {"spec": {"displayName": "taken over"}},
     ("patch", "/v1/invoices/{invoice_id}"): {"metadata": {"taken": "over"}},
+    ("post", "/v1/subscriptions/{subscription_id}:change"): {"plan": "pro"},
     ("patch", "/v1/meters/{meter}"): {"spec": {"displayName": "taken over"}},
     ("patch", "/v1/plans/{plan}"): {"spec": {"displayName": "taken over"}},
     ("patch", "/v1/utility_providers/{provider}"): {"spec": {"displayName": "taken over"}},
@@ -29,12 +30,15 @@ BODIES = {
     ("post", "/v1/wallets/{wallet_id}:reserve"): {"amount_minor": 1},
     ("post", "/v1/wallets/{wallet_id}:top_up"): {"amount_minor": 1, "manual_reason": "taken"},
     ("post", "/v1/payment_methods/{payment_method}/attach"): {"customer": "ada"},
+    ("post", "/v1/tax_rules/{rule_id}:replace"): {"valid_from": "2030-01-01", "rate": "0.1"},
     ("post", "/v1/test_clocks/{clock_id}:advance"): {"to": "2026-06-01T00:00:00Z"},
 }
-# Paths whose parameters name no row: a currency pair, a customer that usage may name freely, and
-# a wording that each tenant has under the same name, a processor, and a secret of a payer.
+# Paths whose parameters name no row: a currency or a pair, a customer that usage may name freely,
+# and a wording that each tenant has under the same name, a processor, and a secret of a payer.
 FREE = (
     "/v1/exchange_rates/{base}/{quote}",
+    "/v1/currencies/{code}",
+    "/v1/price_secrets/{name}/{key}",
     "/api/v1/billing/{customer_id}",
     "/v1/notification_templates/{template}/{locale}",
     "/payments/webhooks/{processor}",
@@ -43,7 +47,7 @@ FREE = (
     "/payments/authentications/{token}/fail",
 )
 # A tenant's two modes share these, as they share the tenant's settings.
-SHARED = ("meter", "plan", "feed", "rule_id", "key_id", "provider")
+SHARED = ("meter", "plan", "price_id", "feed", "rule_id", "key_id", "provider")
 # Fields of requests that may name a row.
 NAMING = {"id", "account_id", "customer_id", "plan_id", "subscription_id", "plan", "meter", "feed"}
 INTERNAL = {
@@ -169,6 +173,7 @@ async def test_lists_hold_what_is_the_callers_and_nothing_else(platform, owner, 
         "/v1/customers": {"customer"},
         "/v1/subscriptions": {"subscription_id"},
         "/v1/invoices": {"invoice_id", "draft_id"},
+        "/v1/credit_notes": {"credit_note_id"},
         "/v1/coupons": {"coupon_id"},
         "/v1/tax_calculations": {"calculation_id"},
         "/v1/billing_runs": {"run_id"},

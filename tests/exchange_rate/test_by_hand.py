@@ -81,7 +81,7 @@ async def test_a_rate_by_hand_wins_from_its_day_on_until_its_end(rates):
     found = await rates.request("GET", "/v1/exchange_rates/GBP/USD?as_of=2013-02-10")
     assert (found["rate"], len(found["rate_ids"])) == ("1.5625", 2)
     assert made["id"] in found["rate_ids"]
-    listed = await rates.request("GET", "/v1/exchange_rates?feed=manual")
+    listed = await rates.request("GET", "/v1/exchange_rates?by_hand=true")
     assert [(row["id"], row["until"], row["reason"]) for row in listed["data"]] == [
         (made["id"], "2013-03-01", "treasury")
     ]

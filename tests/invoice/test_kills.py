@@ -9,6 +9,7 @@ import pytest
 from billplane.chassis.faults import POINTS
 from billplane.chassis.jobs import Worker
 from billplane.invoice import jobs
+from billplane.protos.invoice.v1 import invoice_pb2 as pb
 
 from tests.fixtures.ports import free_port_offset
 from tests.invoice.billing import Billing
@@ -26,13 +27,27 @@ ABANDONING = {
     "invoice.after_abandoning": AGAIN_DRAFT,
     "invoice.after_reversal": AGAIN_DRAFT,
 }
+CREDIT = "invoice.before_credit_note_ends"
 
 
 def test_every_fault_point_of_invoice_is_tried_here():
-    assert {name for name in POINTS if name.startswith("invoice.")} == {*STEPS, *ABANDONING}
+    assert {name for name in POINTS if name.startswith("invoice.")} == {
+        *STEPS,
+        *ABANDONING,
+        CREDIT,
+    }
 
 
 async def finalize_in_a_process_that_dies(platform, billing, invoice_id, fault):
+    """Finalize where the fault point ends the process."""
+
+    async def finalize(other):
+        await other.finalize(invoice_id)
+
+    await in_a_process_that_dies(platform, billing, fault, finalize)
+
+
+async def in_a_process_that_dies(platform, billing, fault, ask):
     """Run the services in a process of their own until the fault point ends it."""
     offset = free_port_offset()
     environ = {
@@ -49,7 +64,7 @@ async def finalize_in_a_process_that_dies(platform, billing, invoice_id, fault):
         async with grpc.aio.insecure_channel(f"127.0.0.1:{50051 + offset}") as channel:
             await asyncio.wait_for(channel.channel_ready(), 30)
             with pytest.raises(grpc.aio.AioRpcError):
-                await Billing(platform, billing.tenant, channel).finalize(invoice_id)
+                await ask(Billing(platform, billing.tenant, channel))
         assert await asyncio.wait_for(process.wait(), 10) == 137
     finally:
         if process.returncode is None:
@@ -102,6 +117,22 @@ async def test_an_abandoned_attempt_is_undone_by_the_janitor(platform, billing, 
     state, redemptions = ABANDONING[fault]
     assert (again.state, await billing.redemptions("STAYS")) == (state, redemptions)
     assert (await billing.finalize(draft.id)).discount_minor == 1_000
+
+
+async def test_a_credit_note_that_was_cut_off_takes_nothing_and_no_number(platform, billing):
+    final = await billing.finalize((await billing.create(10_000)).id)
+    request = pb.CreateCreditNoteRequest(request_id="r1", invoice_id=final.id, amount_minor=100)
+
+    async def credit(other):
+        await other.stub.CreateCreditNote(request, metadata=other.metadata())
+
+    await in_a_process_that_dies(platform, billing, "invoice.before_credit_note_ends", credit)
+    assert (await billing.get(final.id)).credited_minor == 0
+    made = await billing.stub.CreateCreditNote(request, metadata=billing.metadata())
+    assert made.credit_note.number.endswith("-000001")
+    again = await billing.stub.CreateCreditNote(request, metadata=billing.metadata())
+    assert again.credit_note == made.credit_note
+    assert (await billing.get(final.id)).credited_minor == 100
 
 
 async def test_another_caller_takes_up_what_was_cut_off(platform, billing):

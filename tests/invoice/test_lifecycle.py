@@ -10,7 +10,7 @@ from tests.invoice.client import Client
 
 OPEN = ("finalized", "past_due")
 STEPS = 12
-EXAMPLES = 8
+EXAMPLES = 6
 
 
 class Model:

@@ -14,6 +14,7 @@ from billplane.protos.exchange_rate.v1 import exchange_rate_pb2_grpc as fx_grpc
 
 from tests.chassis.waiting import eventually
 from tests.fixtures.airport import EXAMPLE
+from tests.invoice.judge import broken, needs_judges
 from tests.journeys.test_metered_usage_becomes_an_invoice import billed
 
 TENANT = "ten_airport"
@@ -41,7 +42,11 @@ async def january(platform, airport_source, tmp_path_factory):
     (plan,) = _documents("billing_plan.yaml")
     await call("POST", "/v1/plans", {"name": plan["metadata"]["name"], "spec": plan["spec"]}, 201)
     document = tomllib.loads((EXAMPLE / "customers.toml").read_text(encoding="utf-8"))
-    await call("PUT", "/v1/tax_settings", {"country": document["seller"]["country"]}, 200)
+    seller = document["seller"]
+    await call("PUT", "/v1/tax_settings", {"country": seller["country"]}, 200)
+    # Each of them has to be an e-invoice, or it is not issued at all.
+    issued = {"seller": seller["invoice"], "e_invoice": "required"}
+    await call("PUT", "/v1/invoice_settings", issued, 200)
     for coupon in document["coupons"]:
         await call("POST", "/v1/coupons", coupon, 201)
     clock = await call("POST", "/v1/test_clocks", {"now": "2013-01-01T05:00:00Z"}, 201)
@@ -122,6 +127,17 @@ async def test_sixteen_invoices_equal_the_independent_computation(january, airpo
         if found != same:
             differing[airline] = (found, same)
     assert not differing
+
+
+@needs_judges
+async def test_every_invoice_keeps_the_rules_of_en_16931(january, platform):
+    for invoice in january.values():
+        for syntax in ("cii", "ubl"):
+            url = platform.url(f"/v1/invoices/{invoice['id']}/xml?format={syntax}", 8003)
+            async with platform.http.get(url, headers=platform.headers(TENANT)) as answer:
+                xml = await answer.read()
+                assert answer.status == 200, xml
+            assert broken(xml) == [], invoice["customer"]["external_id"]
 
 
 async def test_numbers_have_no_gap(january):

@@ -1,5 +1,6 @@
 """What was billed and is wrong is put right on the next invoice, once, and never below zero."""
 
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 import pytest
@@ -29,10 +30,10 @@ class Subscriber:
     async def post(self, path, body, expect=201):
         return await self.request("POST", path, expect, json=body)
 
-    async def begin(self, meter=METER, plan=PLAN):
+    async def begin(self, meter=METER, plan=PLAN, now="2026-01-01T00:00:00Z"):
         await self.post("/v1/meters", {"name": "calls", "spec": meter})
         await self.post("/v1/plans", {"name": "pro", "spec": plan})
-        clock = await self.post("/v1/test_clocks", {"now": "2026-01-01T00:00:00Z"})
+        clock = await self.post("/v1/test_clocks", {"now": now})
         self.clock = clock["id"]
         body = {"name": "Ada", "external_id": "ada", "test_clock_id": self.clock}
         await self.post("/v1/customers", body)
@@ -53,11 +54,14 @@ class Subscriber:
         body = {"source": "tests", "id": name, **body}
         return await self.post(f"/v1/usage_events:{verb}", body, 200)
 
+    async def advance(self, to):
+        """Go to an instant, and bill what is due then."""
+        await self.post(f"/v1/test_clocks/{self.clock}:advance", {"to": to}, 200)
+        assert (await billed(self.platform, self.platform.headers(self.tenant)))["errors"] == []
+
     async def bill(self, month):
         """Go to the first of a month; return amounts by the first day of what they are for."""
-        to = {"to": f"2026-{month:02}-01T00:00:00Z"}
-        await self.post(f"/v1/test_clocks/{self.clock}:advance", to, 200)
-        assert (await billed(self.platform, self.platform.headers(self.tenant)))["errors"] == []
+        await self.advance(f"2026-{month:02}-01T00:00:00Z")
         (invoice, *_) = (await self.request("GET", "/v1/invoices", 200))["data"]
         assert invoice["state"] in ("finalized", "paid")
         return invoice["subtotal_minor"], sorted(
@@ -146,3 +150,28 @@ async def test_every_aggregation_is_billed_as_it_is_counted(ada):
         cents = [Decimal(quantity) * 100 for quantity in quantities if quantity]
         expected = sorted(int(exact.quantize(Decimal(1), ROUND_HALF_UP)) for exact in cents)
         assert sorted(amount for _, amount in lines) == expected
+
+
+async def test_a_clock_that_crosses_the_end_of_summer_time_bills_no_hour_twice(ada):
+    grid = [[0] * 8 + [1] * 16] * 12
+    prices = [{"name": "night", "unitAmount": "1"}, {"name": "day", "unitAmount": "2"}]
+    model = {"timeZone": "Europe/Berlin", "periods": prices, "weekday": grid, "weekend": grid}
+    usage = {"meter": "calls", "model": {"timeOfUse": model}}
+    interval = {"unit": "Day", "anchor": "Calendar", "timeZone": "Europe/Berlin"}
+    plan = {**PLAN, "interval": interval, "charges": [{"name": "calls", "usage": usage}]}
+    await ada.begin(plan=plan, now="2026-10-24T00:00:00+02:00")
+    start = datetime(2026, 10, 23, 22, tzinfo=UTC)
+    hours = [start + timedelta(hours=number) for number in range(24 + 25 + 24)]
+    for number, at in enumerate(hours):
+        event = {
+            "type": "api.request", "source": "tests", "id": f"h{number}", "subject": "ada",
+            "time": at.isoformat(), "data": {"units": 1},
+        }  # fmt: skip
+        await ada.post("/v1/usage_events", event, 202)
+    # Before, within and after the hour that comes twice, and a day later.
+    for to in ("24T23:30:00", "25T00:30:00", "25T01:30:00", "25T23:00:00", "26T23:00:00"):
+        await ada.advance(f"2026-10-{to}Z")
+    listed = (await ada.request("GET", "/v1/invoices?order=asc", 200))["data"]
+    billed_hours = [sum(Decimal(line["quantity"]) for line in each["lines"]) for each in listed]
+    assert billed_hours == [24, 25, 24]
+    assert [each["subtotal_minor"] for each in listed] == [40_00, 41_00, 40_00]

@@ -110,8 +110,8 @@ async def test_a_voided_invoice_leaves_nothing(teller):
         ("refund", "unapplied_payments:EUR", 5_950),
     ],
 )
-async def test_a_credit_note_takes_revenue_and_tax_back(teller, excess, account, left):
-    teller.tenant = teller.books.tenant = f"ten_credit_note_{excess}"
+async def test_a_credit_note_takes_revenue_and_tax_back(platform, excess, account, left):
+    teller = Teller(platform, f"ten_credit_note_{excess}")
     await teller.tell(invoice.InvoiceFinalized(**issued()))
     note = {"credit_note_id": "cn_1", "number": "CN-1", "invoice_number": "1", "excess": excess}
     note = {**issued(), **note}

@@ -328,6 +328,25 @@ async def test_a_weighted_sum_carries_the_last_value_over_empty_periods(usage):
     assert await usage.quantity("storage", bounds=("2025-12-01T00:00:00Z", months[0])) == ("0", 0)
 
 
+async def test_a_weighted_sum_of_a_year_of_readings_is_cut_into_quarter_hours(usage):
+    await usage.meter("level", aggregation="WeightedSum")
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    made = [
+        event(number, time=(start + timedelta(minutes=45 * number)).isoformat(),
+              data={"units": number})
+        for number in range(2000)
+    ]  # fmt: skip
+    for at in range(0, 2000, 1000):
+        await usage.send(*made[at : at + 1000])
+    year = ("2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z")
+    found = (await usage.rows("level", window="quarter_hour", limit=5000, bounds=year))["data"]
+    assert [Decimal(row["quantity"]) for row in found] == [number // 3 for number in range(5000)]
+    problem = await usage.rows(
+        "level", window="quarter_hour", bounds=("1971-01-01T00:00:00Z", year[1]), expect=422
+    )
+    assert (problem["reason"], problem["field"]) == ("TOO_MANY_WINDOWS", "window")
+
+
 async def test_single_events_are_told_by_their_source_and_id(usage):
     await usage.meter(groupBy=GROUP_BY[:1])
     for number in (2, 1):

@@ -345,6 +345,45 @@ async def test_an_unknown_customer_is_kept_and_listed_until_somebody_has_the_nam
     assert (await usage.request("GET", "/v1/usage/unattributed", 200))["data"] == []
 
 
+@pytest.mark.parametrize("order", ["desc", "asc"])
+async def test_subjects_without_a_customer_are_listed_page_by_page(usage, order):
+    await usage.meter()
+    names = [f"ghost {number} — é" for number in range(7)]
+    for name in names:
+        await usage.send(event(name, subject=name))
+    await usage.request("POST", "/v1/customers", 201, json={"name": "G", "external_id": names[3]})
+    found, cursor = [], ""
+    while cursor is not None:
+        path = f"/v1/usage/unattributed?limit=2&order={order}"
+        page = await usage.request("GET", f"{path}&cursor={cursor}" if cursor else path, 200)
+        found += [item["subject"] for item in page["data"]]
+        cursor = page["next_cursor"]
+    assert sorted(found) == [name for name in names if name != names[3]]
+    for bad in ("nonsense", "MTIwMjY", "x" * 501):
+        path = f"/v1/usage/unattributed?cursor={bad}"
+        assert (await usage.request("GET", path, 422))["field"] == "cursor"
+
+
+async def test_conflicts_are_listed_page_by_page(usage, platform):
+    await usage.meter()
+    runtime = platform.platform.runtimes["metering"]
+    await usage.send(*(event(number) for number in range(5)))
+    await usage.flush()
+    # At the door nobody remembers them any more.
+    async with runtime.redis.client() as redis:
+        for key in [key async for key in redis.scan_iter("seen:*")]:
+            await redis.delete(key)
+    await usage.send(*(event(number, data={"units": 9}) for number in range(5)))
+    found, cursor = [], ""
+    while cursor is not None:
+        path = "/v1/usage_events/conflicts?limit=2"
+        page = await usage.request("GET", f"{path}&cursor={cursor}" if cursor else path, 200)
+        found += [item["id"] for item in page["data"]]
+        cursor = page["next_cursor"]
+    assert sorted(found) == [f"e{number}" for number in range(5)]
+    assert await usage.quantity() == ("5", 5)
+
+
 async def test_usage_wants_its_scope(usage):
     await usage.meter()
     usage.headers = usage.platform.headers(usage.tenant, scopes=("usage:read",))

@@ -4,6 +4,7 @@ Regressions of others' billing systems: a day too many, thirty days for every mo
 of a month lost, hours counted where clocks change.
 """
 
+import random
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from itertools import pairwise
@@ -14,6 +15,7 @@ from billplane.pricing.domain import Period, calendar_period, rate_period, share
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.pricing.oracle import half_up
 from tests.pricing.plans import FEBRUARY, JANUARY, at, exact, fee, plan
 
 DAY = timedelta(days=1)
@@ -137,3 +139,52 @@ def test_calendar_periods_begin_where_people_expect(interval, moment, first, las
     period = calendar_period(spec.interval, at(moment))
 
     assert (period.starts_at, period.ends_at) == (at(f"{first}T00Z"), at(f"{last}T00Z"))
+
+
+TEN_YEARS = range(2016, 2026)
+SIX_ZONES = [
+    "Etc/UTC",
+    "Europe/Berlin",
+    "America/New_York",
+    "Asia/Kolkata",
+    "America/Sao_Paulo",
+    "Australia/Lord_Howe",
+]
+
+
+def days_between(first, last, zone):
+    """Count by walking: one for each local date from the first instant's to before the last's."""
+    day, end = first.astimezone(zone).date(), last.astimezone(zone).date()
+    count = 0
+    while day < end:
+        day += DAY
+        count += 1
+    return count
+
+
+@pytest.mark.parametrize("name", SIX_ZONES)
+def test_ten_years_of_parts_pay_for_the_days_that_somebody_counts_one_by_one(name):
+    zone, dice = ZoneInfo(name), random.Random(name)
+    spec = plan(
+        fee("97.31", **ARREARS),
+        interval={"anchor": "Calendar", "timeZone": name},
+        minimumCommitment="200",
+    )
+    for year in TEN_YEARS:
+        for month in range(1, 13):
+            first = datetime(year, month, 1, tzinfo=zone).astimezone(UTC)
+            last = datetime(year + month // 12, month % 12 + 1, 1, tzinfo=zone).astimezone(UTC)
+            whole = days_between(first, last, zone)
+            seconds = int((last - first).total_seconds())
+            cuts = sorted(dice.sample(range(1, seconds), 2))
+            marks = [first, *(first + timedelta(seconds=cut) for cut in cuts), last]
+            total = Fraction(0)
+            for starts_at, ends_at in pairwise(marks):
+                days = days_between(starts_at, ends_at, zone)
+                lines = {line.charge: line for line in rate(spec, starts_at, ends_at)}
+                paid = lines["platform"].exact_amount if days else 0
+                assert paid == exact(Fraction("97.31") * days / whole)
+                minor = sum(line.amount_minor for line in lines.values())
+                assert minor == half_up(Fraction(200 * days, whole))
+                total += Fraction(days, whole)
+            assert total == 1

@@ -32,6 +32,16 @@ _LINE_COLUMNS = [
     Column("NET", money("net_minor"), right=True),
     Column("TAX", money("tax_minor"), right=True),
 ]
+_COLLECTED = [Column("State", "state"), Column("Payment", "payment_intent_id")]
+_OWED = [
+    Column("CUSTOMER", "customer_name"),
+    Column("NOT DUE", money("current_minor"), right=True),
+    Column("1-30 DAYS", money("days_1_to_30_minor"), right=True),
+    Column("31-60", money("days_31_to_60_minor"), right=True),
+    Column("61-90", money("days_61_to_90_minor"), right=True),
+    Column("OVER 90", money("days_over_90_minor"), right=True),
+    Column("TOTAL", money("total_minor"), right=True),
+]
 _TOTALS = [
     Column("Number", "number"),
     Column("State", "state"),
@@ -58,6 +68,11 @@ def add_to(app: typer.Typer) -> None:
         example="billplane invoice pdf inv_…\nbillplane invoice pdf 2026-000001 --file bill.pdf",
     )(pdf)
     command(group, "open", example="billplane invoice open 2026-000001")(open_pdf)
+    command(group, "xml", example="billplane invoice xml 2026-000001 --syntax ubl")(xml)
+    for act in (finalize, send, pay, void):
+        name = act.__name__
+        command(group, name, example=f"billplane invoice {name} inv_…")(act)
+    command(group, "owed", example="billplane invoice owed --as-of 2026-03-31")(owed)
     app.add_typer(group, name="invoice")
 
 
@@ -104,6 +119,65 @@ def pdf(
     target = file or Path(_file_name(session, invoice_id))
     target.write_bytes(_content(session, invoice_id))
     session.output.say(f"Saved {target}.")
+
+
+def xml(
+    session: Session,
+    invoice_id: str,
+    syntax: Annotated[str, typer.Option(help="cii or ubl.")] = "cii",
+    file: Annotated[Path | None, typer.Option("--file", help="Where to; else a pipe.")] = None,
+) -> None:
+    """Write an issued invoice as an e-invoice of EN 16931."""
+    path = path_of("v1", "invoices", invoice_id, "xml")
+    content = session.client.request("GET", path, query={"format": syntax}).content
+    if file is None:
+        session.output.raw_bytes(content)
+        return
+    file.write_bytes(content)
+    session.output.say(f"Saved {file}.")
+
+
+def finalize(session: Session, invoice_id: str) -> None:
+    """Number and freeze a draft."""
+    show_invoice(session, session.client.post(path_of("v1", "invoices", f"{invoice_id}:finalize")))
+
+
+def send(
+    session: Session,
+    invoice_id: str,
+    to: Annotated[str, typer.Option(help="An address; else the customer's.")] = "",
+) -> None:
+    """Send an issued invoice by e-mail, its PDF along with it."""
+    sent = session.client.post(path_of("v1", "invoices", f"{invoice_id}:send"), {"to": to})
+    session.output.say(f"Sent {sent['number']}.")
+
+
+def pay(session: Session, invoice_id: str) -> None:
+    """Collect an issued invoice now."""
+    done = session.client.post(path_of("v1", "invoices", f"{invoice_id}:pay"))
+    session.output.show(done, _COLLECTED)
+
+
+def void(
+    session: Session,
+    invoice_id: str,
+    note: Annotated[str, typer.Option(help="Why, for the history.")] = "",
+) -> None:
+    """Void an issued invoice that nobody has paid."""
+    path = path_of("v1", "invoices", f"{invoice_id}:void")
+    show_invoice(session, session.client.post(path, {"note": note}))
+
+
+def owed(
+    session: Session,
+    as_of: Annotated[str | None, typer.Option(help="A day; else today.")] = None,
+    limit: LimitOption = 50,
+) -> None:
+    """List what customers owe, by how long it is past due."""
+    found = session.client.pages(
+        "/v1/receivables", {"as_of": as_of, "order": "asc"}, limit=limit or None
+    )
+    session.output.show_list(found, _OWED, "Nobody owes anything.")
 
 
 def open_pdf(session: Session, invoice_id: str) -> None:

@@ -82,16 +82,16 @@ async def list_rules(tx: Reader, page: PageQuery, kind: str | None = None) -> sc
     return schemas.RuleList(**listing([_rule(item, tx.now) for item in rules], cursor))
 
 
-@rest.get("/v1/discount_rules/{rule_id}")
-async def get_rule(rule_id: str, tx: Reader) -> schemas.Rule:
+@rest.get("/v1/discount_rules/{discount_rule_id}")
+async def get_rule(discount_rule_id: str, tx: Reader) -> schemas.Rule:
     """Return one rule."""
-    return _rule(await service.get_rule(tx, rule_id), tx.now)
+    return _rule(await service.get_rule(tx, discount_rule_id), tx.now)
 
 
-@rest.delete("/v1/discount_rules/{rule_id}", status_code=204)
-async def archive_rule(rule_id: str, tx: Writer) -> None:
+@rest.delete("/v1/discount_rules/{discount_rule_id}", status_code=204)
+async def archive_rule(discount_rule_id: str, tx: Writer) -> None:
     """Archive a rule: it lowers no further document."""
-    await service.archive_rule(tx, rule_id)
+    await service.archive_rule(tx, discount_rule_id)
 
 
 @rest.post("/v1/discount_calculations")

@@ -178,9 +178,12 @@ async def page_of_rates(
     quote: str | None,
     as_of: date | None,
     held_back: bool | None,
+    by_hand: bool | None,
 ) -> tuple[Sequence[RateRow], str | None]:
     """Return a page of stored rates."""
     query = select(RateRow).where(RateRow.livemode.is_(None) | (RateRow.livemode == tx.livemode))
+    if by_hand is not None:
+        query = query.where((RateRow.feed_id == MANUAL) == by_hand)
     if held_back is not None:
         waits = RateRow.held_back & ~_decided("approval")
         query = query.where(waits if held_back else ~waits)

@@ -63,10 +63,18 @@ async def list_rates(
     quote: str | None = None,
     as_of: date | None = None,
     held_back: bool | None = None,
+    by_hand: bool | None = None,
 ) -> schemas.RateList:
-    """List stored rates; `feed=manual` are those by hand."""
+    """List stored rates, of feeds and by hand."""
     found, cursor = await rates.list_rates(
-        tx, page, feed=feed, base=base, quote=quote, as_of=as_of, held_back=held_back
+        tx,
+        page,
+        feed=feed,
+        base=base,
+        quote=quote,
+        as_of=as_of,
+        held_back=held_back,
+        by_hand=by_hand,
     )
     return schemas.RateList(**listing([_stored(item) for item in found], cursor))
 

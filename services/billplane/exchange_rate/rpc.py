@@ -146,7 +146,8 @@ async def ListRates(tx: ReadTransaction, request: pb.ListRatesRequest) -> pb.Lis
         base=request.base or None,
         quote=request.quote or None,
         as_of=_day(request.as_of),
-        held_back=None,
+        held_back=True if request.held_back else None,
+        by_hand=True if request.by_hand else None,
     )
     return pb.ListRatesResponse(
         rates=[

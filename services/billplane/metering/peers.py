@@ -57,6 +57,7 @@ async def rated(
     bounds: Sequence[datetime],
     usage: Sequence[pricing_pb2.ChargeUsage],
     at: datetime,
+    customer_id: str,
 ) -> pricing_pb2.RatePeriodResponse:
     """Return the lines of a period; `bounds` are its start and end, then the nominal ones."""
     starts_at, ends_at, nominal_starts_at, nominal_ends_at = bounds
@@ -70,5 +71,6 @@ async def rated(
         nominal_ends_at=to_timestamp(nominal_ends_at),
         usage=usage,
         at=to_timestamp(at),
+        customer_id=customer_id,
     )
     return await call.ask(stub.RatePeriod, request, timeout_seconds=30)

@@ -57,7 +57,7 @@ class CustomerBody(Body):
     tax_type: Literal["consumer", "business"] = "consumer"
     user_type: Text = ""
     currency_code: Currency = CurrencyCode("EUR")
-    locale: Literal["en", "de"] = "en"
+    locale: Literal["en", "de", "fr", "ja"] = "en"
     payment_terms_days: Days = 14
     time_zone: TimeZone = "Etc/UTC"
     test_clock_id: Text | None = None
@@ -75,7 +75,7 @@ class CustomerPatch(Body):
     tax_type: Literal["consumer", "business"] | None = None
     user_type: Text | None = None
     currency_code: Currency | None = None
-    locale: Literal["en", "de"] | None = None
+    locale: Literal["en", "de", "fr", "ja"] | None = None
     payment_terms_days: Days | None = None
     time_zone: TimeZone | None = None
     metadata: Metadata | None = None

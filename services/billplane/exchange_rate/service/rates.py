@@ -19,6 +19,8 @@ from billplane.exchange_rate.service.recording import StoredRate, stored
 from billplane.money import AmountOutOfRange, Money, Rate, Rounding, round_to_minor
 from billplane.resources import ExchangeRateFeedSpec
 
+# What stands for the source of a rate that somebody recorded.
+BY_HAND = "by hand"
 ROUNDINGS = {
     "": Rounding.HALF_UP,
     "half_up": Rounding.HALF_UP,
@@ -76,7 +78,7 @@ async def get_rate(
     day = asked[0].on if feed else as_of or instant.date()
     direct = domain.between(base, quote, by_hand[day])
     if direct is not None and base != quote:
-        return FoundRate(direct, domain.MANUAL, "by hand", stale=False)
+        return FoundRate(direct, "", BY_HAND, stale=False)
     stale: RateStale | None = None
     for each in asked:
         try:
@@ -169,9 +171,10 @@ async def _across(
     # Each is asked: any one of them may refuse.
     marked = [_stale(each, rate, found) for each, found in used]
     names = [each.row.name for each, _ in used]
+    by_name = " ".join(names)
     if any(leg.by_hand and leg.id in rate.ids for leg in legs):
-        names.append(domain.MANUAL)
-    return FoundRate(rate, " ".join(names), " ".join(names), any(marked))
+        names.append(BY_HAND)
+    return FoundRate(rate, by_name, ", ".join(names), any(marked))
 
 
 async def convert(
@@ -215,16 +218,21 @@ async def list_rates(
     quote: str | None,
     as_of: date | None,
     held_back: bool | None,
+    by_hand: bool | None,
 ) -> tuple[list[StoredRate], str | None]:
-    """Return a page of stored rates; `manual` names those by hand instead of a feed.
+    """Return a page of stored rates.
 
     Raises: FeedNotFound, ScopeMissing.
     """
     tx.authorize("exchange_rates:read")
-    feed_id = domain.MANUAL if feed == domain.MANUAL else None
-    if feed and feed_id is None:
-        feed_id = (await get_row(tx, feed)).id
     rows, cursor = await repository.page_of_rates(
-        tx, page, feed_id=feed_id, base=base, quote=quote, as_of=as_of, held_back=held_back
+        tx,
+        page,
+        feed_id=(await get_row(tx, feed)).id if feed else None,
+        base=base,
+        quote=quote,
+        as_of=as_of,
+        held_back=held_back,
+        by_hand=by_hand,
     )
     return await stored(tx, rows), cursor

@@ -4,6 +4,7 @@ Texts reach the template as JSON in a system input, so they are data: nothing a 
 tenant wrote is ever read as markup.
 """
 
+import base64
 import json
 import threading
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ from billplane.invoice.render.document import (
     Line,
     Party,
 )
-from billplane.invoice.render.logo import read_logo
+from billplane.invoice.render.logo import LogoInvalid, read_logo
 from billplane.invoice.render.wording import plain
 
 _TEMPLATE: Final = Path(__file__).resolve().parent.parent / "templates" / "invoice.typ"
@@ -34,6 +35,9 @@ _LINES_KEPT: Final = 2
 _NOTES_SHORT: Final = 1_000
 # A draft without an issue date still gets the same bytes for the same input.
 _UNDATED: Final = date(2000, 1, 1)
+# Wider than 62 mm at a height of 14 mm.
+_LOGO_WIDE: Final = 4
+_TRIAL: Final = b"#image(bytes(json(bytes(sys.inputs.logo))), width: 10mm)"
 _ARCHIVED: Final = ("a-3b",)
 _ACCENT: Final = "#1b5470"
 _JAPANESE: Final = ("matplotlib-fontja", "matplotlib_fontja/fonts/ipaexg.ttf")
@@ -103,6 +107,21 @@ def _compiled(
     return pdf
 
 
+def try_logo(logo: str) -> None:
+    """Draw a logo for trial: what is damaged shall not keep invoices from being printed.
+
+    Raises: LogoInvalid.
+    """
+    picture = base64.b64decode(read_logo(logo).content)
+    try:
+        # A compiler of its own: one that was given another input keeps it.
+        typst.Compiler(_TRIAL, font_paths=_fonts()).compile(
+            format="pdf", sys_inputs={"logo": json.dumps(list(picture))}
+        )
+    except typst.TypstError as error:
+        raise LogoInvalid(f"the picture cannot be drawn: {error.message}") from None
+
+
 def invoice_view(document: InvoiceDocument) -> dict[str, Any]:
     """Lay out every text of the document as the template reads it."""
     words = wording.WORDS[document.locale] | dict(document.look.words)
@@ -111,7 +130,7 @@ def invoice_view(document: InvoiceDocument) -> dict[str, Any]:
         "lang": document.locale,
         "fonts": list(_FONTS),
         "accent": document.look.accent or _ACCENT,
-        "logo": read_logo(document.look.logo).drawing if document.look.logo else "",
+        **_logo(document.look.logo),
         "attachment": document.attachment,
         "payment": _payment(document, words),
         "words": words,
@@ -134,7 +153,16 @@ def invoice_view(document: InvoiceDocument) -> dict[str, Any]:
 
 
 def _payment(document: InvoiceDocument, words: dict[str, str]) -> list[dict[str, str]]:
-    return [{"word": words[word], "value": plain(value)} for word, value in document.payment]
+    # The tenant's own sentence stands below the heading, without a word of its own.
+    named = {**words, "payment": ""}
+    return [{"word": named[word], "value": plain(value)} for word, value in document.payment]
+
+
+def _logo(content: str) -> dict[str, Any]:
+    if not content:
+        return {"logo": "", "logo_wide": False}
+    logo = read_logo(content)
+    return {"logo": logo.drawing, "logo_wide": logo.width > _LOGO_WIDE * logo.height}
 
 
 def _lines_kept(document: InvoiceDocument) -> int:

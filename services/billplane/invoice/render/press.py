@@ -4,7 +4,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 from billplane.invoice.render.document import InvoiceDocument
-from billplane.invoice.render.page import render_invoice
+from billplane.invoice.render.page import render_invoice, try_logo
 
 THREADS_MAX = 2
 
@@ -19,6 +19,14 @@ class Press:
         """Render a document as PDF."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, render_invoice, document)
+
+    async def check_logo(self, logo: str) -> None:
+        """Draw a logo for trial.
+
+        Raises: LogoInvalid.
+        """
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._threads, try_logo, logo)
 
     async def close(self) -> None:
         """End the threads once they have finished."""

@@ -49,7 +49,7 @@ def _words(value: dict[str, str]) -> dict[str, str]:
 
 
 Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9-]{0,20}$")]
-Colour = Annotated[str, StringConstraints(pattern=r"^(#[0-9a-f]{6})?$", to_lower=True)]
+Colour = Annotated[str, StringConstraints(pattern=r"^(#[0-9A-Fa-f]{6})?$", to_lower=True)]
 Logo = Annotated[str, StringConstraints(max_length=_LOGO_MAX), AfterValidator(_logo)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=_WORD_MAX, pattern=r"^[^\n\r]+$")]
 Words = Annotated[dict[str, Word], AfterValidator(_words)]

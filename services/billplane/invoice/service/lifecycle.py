@@ -9,9 +9,12 @@ from google.protobuf.message import Message
 from billplane.chassis.call import Call
 from billplane.chassis.card_numbers import refuse_card_numbers
 from billplane.chassis.database import ReadTransaction, Transaction
+from billplane.chassis.errors import FieldError, Invalid
 from billplane.invoice import domain, repository
 from billplane.invoice.errors import InvoiceCredited, InvoiceNotOpen
 from billplane.invoice.models import Invoice, InvoiceRow
+from billplane.invoice.render import LogoInvalid
+from billplane.invoice.render.press import Press
 from billplane.invoice.repository import credit_notes
 from billplane.invoice.service import drafts, finalization, pricing
 from billplane.protos.invoice.v1.events_pb2 import (
@@ -141,10 +144,19 @@ async def get_settings(tx: ReadTransaction) -> domain.Settings:
 
 
 async def set_settings(tx: Transaction, settings: domain.Settings) -> domain.Settings:
-    """Store what the tenant prints and how it numbers; issued documents keep what they say."""
+    """Store what the tenant prints and how it numbers; issued documents keep what they say.
+
+    Raises: Invalid, ScopeMissing.
+    """
     tx.authorize("invoices:write")
     seller = settings.seller
     refuse_card_numbers({"/seller/name": seller.name, "/seller/footer": seller.footer})
+    if settings.template.logo:
+        press: Press = tx.runtime.state
+        try:
+            await press.check_logo(settings.template.logo)
+        except LogoInvalid as error:
+            raise Invalid([FieldError("/template/logo", "LOGO_INVALID", str(error))]) from None
     await repository.set_settings(tx, asdict(settings))
     return settings
 

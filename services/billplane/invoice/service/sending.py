@@ -22,7 +22,6 @@ _ISSUED = (*_PAYABLE, domain.PAID)
 _UNPAID = {
     "failed": "the payment was declined",
     "requires_action": "the payer has to confirm the payment",
-    "processing": "the payment is under way",
     "no_payment_method": "the customer has no payment method",
     "closed": "the invoice is collected no longer",
 }
@@ -79,7 +78,8 @@ async def send_invoice(tx: Transaction, id_or_number: str, to: str = "") -> Invo
 async def pay_invoice(call: Call, id_or_number: str) -> Collected:
     """Collect an issued invoice now, by the customer's credit and then the payment method.
 
-    The invoice itself becomes paid by the fact of the payment, a moment later.
+    The invoice itself becomes paid by the fact of the payment, a moment later. An attempt that is
+    under way already is left alone: the state is `processing` then.
 
     Raises: InvoiceNotFound, InvoiceNotOpen, PaymentNotCollected, ScopeMissing; payment's errors.
     Idempotent by: the invoice; what is paid is not collected again.
@@ -92,7 +92,7 @@ async def pay_invoice(call: Call, id_or_number: str) -> Collected:
     if row.state not in _PAYABLE:
         raise InvoiceNotOpen(f"the invoice is {row.state}", metadata={"state": row.state})
     done = await peers.collect(call, row.id)
-    if done.state != "paid":
+    if done.state not in ("paid", "processing"):
         raise PaymentNotCollected(
             _UNPAID.get(done.state, "the payment did not succeed"),
             metadata={

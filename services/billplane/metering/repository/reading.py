@@ -109,28 +109,43 @@ async def weighted_sum(tx: ReadTransaction, asked: Asked) -> Sequence[Row[Any]]:
 
     A value holds until the next of its series, however many periods that takes. Each combination
     of the meter's dimensions is a series of its own; where they are not asked for, series add up.
+    The starts of windows are put among the events of each series, so that each stretch of time
+    between two of them has one value and one window.
     """
     points, bound = _points(asked)
+    order = "PARTITION BY series ORDER BY at, is_event, source, id"
     return await _grouped(
         tx,
         asked,
         f"""WITH points AS (SELECT * FROM ({points}) every WHERE value IS NOT NULL),
-        held AS (
-          SELECT dimensions, value, event_at, lead(event_at, 1, {_ENDS})
-              OVER (PARTITION BY series ORDER BY event_at, source, id) AS held_until
-          FROM points
-        ),
         starts AS ({_STARTS_OF_BUCKETS[asked.window]}),
-        buckets AS (
+        spans AS (
           SELECT bucket, greatest(bucket, {_STARTS}) AS opens,
             lead(bucket, 1, {_ENDS}) OVER (ORDER BY bucket) AS closes
           FROM starts
+        ),
+        timeline AS (
+          SELECT series, dimensions, event_at AS at, true AS is_event, source, id, value,
+            CAST(NULL AS timestamptz) AS bucket FROM points
+          UNION ALL
+          SELECT series, dimensions, opens, false, '', '', NULL, bucket
+          FROM (SELECT DISTINCT series, dimensions FROM points) every_series CROSS JOIN spans
+        ),
+        numbered AS (
+          SELECT *, count(value) OVER place AS value_number,
+            count(bucket) OVER place AS span_number, lead(at, 1, {_ENDS}) OVER ({order}) AS until
+          FROM timeline WINDOW place AS ({order} ROWS UNBOUNDED PRECEDING)
+        ),
+        held AS (
+          SELECT dimensions, at, until, is_event,
+            max(value) OVER (PARTITION BY series, value_number) AS value,
+            max(bucket) OVER (PARTITION BY series, span_number) AS bucket
+          FROM numbered
         )
-        SELECT bucket, dimensions,
-          round(sum(value * extract(epoch FROM least(held_until, closes)
-            - greatest(event_at, opens))) / extract(epoch FROM closes - opens), 6) AS quantity,
-          count(*) FILTER (WHERE event_at >= opens) AS events
-        FROM buckets JOIN held ON event_at < closes AND (held_until > opens OR event_at >= opens)
+        SELECT bucket, dimensions, round(sum(value * extract(epoch FROM until - at))
+            / extract(epoch FROM closes - opens), 6) AS quantity,
+          count(*) FILTER (WHERE is_event) AS events
+        FROM held JOIN spans USING (bucket) WHERE value IS NOT NULL
         GROUP BY bucket, dimensions, opens, closes""",  # noqa: S608 - fixed words and bound values
         bound,
     )

@@ -159,7 +159,9 @@ class Estimates:
             meters = await _meters(tx, queries)
             rows = await _usage(tx, queries, meters, subjects, bounds)
             calculated_at = tx.now
-        rated = await _rated(call, plan, bounds, queries, rows, now)
+        rated = await _rated(
+            call, plan, bounds, queries, rows, now, period.customer_id or asked.customer_id
+        )
         types = {query.charge: meters[query.meter].event_type for query in queries}
         estimate = Estimate(
             customer_id=asked.customer_id,
@@ -194,12 +196,13 @@ async def _rated(
     queries: Sequence[UsageQuery],
     rows: Sequence[Sequence[UsageRow]],
     now: datetime,
+    customer_id: str,
 ) -> pricing_pb2.RatePeriodResponse:
     usage = [
         pricing_pb2.ChargeUsage(charge=query.charge, rows=[_row(row) for row in found])
         for query, found in zip(queries, rows, strict=True)
     ]
-    return await peers.rated(call, plan.id, plan.version, bounds, usage, now)
+    return await peers.rated(call, plan.id, plan.version, bounds, usage, now, customer_id)
 
 
 async def _meters(tx: ReadTransaction, queries: Sequence[UsageQuery]) -> dict[str, Meter]:

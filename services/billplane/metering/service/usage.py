@@ -22,8 +22,10 @@ from billplane.metering.repository.reading import Asked
 from billplane.metering.service.meters import get_meter, spec_of
 
 PAGE_MAX = 5_000
+WINDOWS_MAX = 100_000
 _SECONDS = {"HOUR": 3600, "QUARTER_HOUR": 900, "EVENT": 0}
 _HOUR = timedelta(hours=1)
+_SHORTEST = {"QUARTER_HOUR": _HOUR / 4, "HOUR": _HOUR, "DAY": _HOUR * 23}
 _DIGEST = re.compile(r"[0-9a-f]{32}")
 
 
@@ -161,6 +163,10 @@ def _checked(query: Query, meter: Meter) -> Asked:
         ZoneInfo(query.time_zone)
     except (KeyError, ValueError, OSError):
         errors.append(FieldError("time_zone", "FIELD_INVALID", f"{query.time_zone} is no zone"))
+    windows = (query.ends_at - query.starts_at) // _SHORTEST.get(query.window, timedelta.max)
+    if meter.aggregation == "WeightedSum" and windows > WINDOWS_MAX:
+        detail = f"{meter.name} has a value in each window; ask for at most {WINDOWS_MAX} of them"
+        errors.append(FieldError("window", "TOO_MANY_WINDOWS", detail))
     if errors:
         raise Invalid(errors)
     limit = min(query.page_size, PAGE_MAX) if query.page_size > 0 else PAGE_MAX

@@ -127,6 +127,8 @@ class ListColumns:
 
     def amount_totals(self, index: int) -> list[AmountTotal]:
         """Sum the amounts that the events carry in one property."""
+        if not self.size:
+            return []
         units: defaultdict[Values, int] = defaultdict(int)
         for values, text in zip(self._values, self._properties[index], strict=True):
             units[values] += to_amount_units(text)

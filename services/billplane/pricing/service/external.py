@@ -5,7 +5,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -136,7 +136,7 @@ class _Fetching:
             fetched_at=self._call.runtime.clock.now().astimezone(UTC),
         )
         await self._store(question, price)
-        await self._cache(key, price, parse_duration(model.cache_ttl).total_seconds())
+        await self._cache(key, price, parse_duration(model.cache_ttl))
         return price
 
     async def _headers(self, question: Question) -> dict[str, str]:
@@ -217,7 +217,7 @@ class _Fetching:
             }
         )
 
-    async def _cache(self, key: str, price: FetchedPrice, seconds: float) -> None:
+    async def _cache(self, key: str, price: FetchedPrice, life: timedelta) -> None:
         held = json.dumps(
             {
                 "id": price.id,
@@ -229,8 +229,8 @@ class _Fetching:
             }
         )
         try:
-            if seconds >= 1:
-                await self._call.runtime.redis.set(key, held, ex=int(seconds))
+            if life:
+                await self._call.runtime.redis.set(key, held, px=life)
         except RedisError as error:
             _log.warning("price_not_cached", error=str(error))
 

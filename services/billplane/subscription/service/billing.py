@@ -181,11 +181,10 @@ async def _bill(
         document = documents.items_document(work, work.row.items_due or "", run_id)
     else:
         document = await documents.period_document(peers, work, run_id)
-    if due != "advance":
-        taken = await _take_items(runtime, principal, peers, work, document)
-        documents.add_items(document, taken, document.time_zone)
-        if due == "items" and not taken:
-            return None
+    taken = await _take_items(runtime, principal, peers, work, document)
+    documents.add_items(document, taken, document.time_zone)
+    if due == "items" and not taken:
+        return None
     invoice = await peers.create_invoice(document)
     faultpoint("billing.after_create_invoice")
     if finalize and invoice.state in ("draft", "finalizing"):

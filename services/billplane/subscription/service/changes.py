@@ -130,6 +130,7 @@ def _switch(tx: Transaction, row: SubscriptionRow, change: Change) -> None:
     for new in change.items:
         items.add(tx, change.customer, row, new, change.customer.currency_code)
     row.next_plan, row.next_plan_version = None, None
+    row.prepaid_invoices = []  # what they paid for is credited, or is not to be
     if change.effective_at < row.billing_starts_at:
         put_on_plan(row, change.plan)
         row.interval = spec.interval.model_dump(mode="json")

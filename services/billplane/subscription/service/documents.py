@@ -21,7 +21,7 @@ from billplane.subscription.models import (
 from billplane.subscription.peers import Peers, Plan
 from billplane.subscription.repository import BilledPeriod
 from billplane.subscription.service.late_usage import Customer, late_lines, within_room
-from billplane.subscription.service.periods import advance_from, anchor_of, bills_in_advance
+from billplane.subscription.service.periods import anchor_of, bills_in_advance
 from billplane.subscription.service.subscriptions import check_priced
 
 
@@ -131,9 +131,12 @@ async def advance_document(
     zone = work.plan.spec.interval.time_zone
     lines = [to_line(line, zone, period.starts_at, period.ends_at) for line in rated.lines]
     name = f"advance:{work.row.id}:{period.starts_at.isoformat()}"
-    document = _document(work, name, run_id, lines)
-    if advance_from(work.row) > work.row.billing_starts_at:
-        document.occasion = name  # after a pause, there was a first one already
+    if not work.row.pauses:
+        document = _document(work, name, run_id, lines)
+    else:  # there was a first one before the pause
+        name = f"{name}:{len(work.row.pauses)}"
+        document = _document(work, name, run_id, lines)
+        document.occasion = name
     _note(document, conversion)
     return document
 
@@ -214,7 +217,7 @@ async def _late(peers: Peers, work: Work) -> list[pricing_pb2.RatedLine]:
         work.billed,
         work.plan.id,
         anchor_of(work.row),
-        Customer(customer.id, names, customer.currency_code),
+        Customer(names, customer.currency_code),
         work.now,
     )
 

@@ -26,9 +26,8 @@ Charge = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Customer:
-    """Whose usage it is: the names that events carry, and what is owed in which currency."""
+    """Whose usage it is: its id and the other names that events carry, and its currency."""
 
-    id: str
     names: Sequence[str]
     currency_code: str
 

@@ -89,6 +89,7 @@ async def pause(call: Call, subscription_id: str, *, proration: str) -> Subscrip
     row = await same_row(tx, row)
     for new in credited:
         items.add(tx, work.customer, row, new, work.customer.currency_code)
+    row.prepaid_invoices = []
     row.pauses = [*row.pauses, {"starts_at": now.isoformat(), "ends_at": None}]
     row.state = "paused"
     if now > row.period_starts_at:

@@ -25,7 +25,7 @@ from billplane.subscription.errors import (
     SubscriptionNotFound,
 )
 from billplane.subscription.models import CustomerRow, SubscriptionRow
-from billplane.subscription.peers import peers_of
+from billplane.subscription.peers import Plan, peers_of
 from billplane.subscription.service.periods import bills_in_advance, period_at, set_period
 
 START_BACK = timedelta(days=400)
@@ -73,39 +73,9 @@ async def create_subscription(
     billing_starts = starts + (parse_duration(spec.trial) if spec.trial else timedelta(0))
     period = domain.period_at(spec.interval, billing_starts, billing_starts)
     tx = await call.last()
-    row = SubscriptionRow(
-        tenant_id=tx.tenant_id,
-        id=ids.new("sub"),
-        livemode=tx.livemode,
-        customer_id=customer.id,
-        test_clock_id=customer.test_clock_id,
-        plan_id=found.id,
-        plan_name=found.name,
-        plan_version=found.version,
-        next_plan_version=None,
-        interval=spec.interval.model_dump(mode="json"),
-        state=state_at(starts, billing_starts, now),
-        starts_at=starts,
-        billing_starts_at=billing_starts,
-        advance_due=bills_in_advance(spec),
-        anchor_at=None,
-        next_plan=None,
-        segments=[],
-        pauses=[],
-        held=False,
-        prepaid_invoices=[],
-        items_due=None,
-        document=None,
-        trial_end_told=False,
-        cancel_at=None,
-        ended_at=None,
-        coupon_codes=list(coupon_codes),
-        past_due_invoices=[],
-        metadata_=metadata,
-        claimed_by=None,
-        claimed_until=None,
-        created_at=tx.now,
-    )
+    row = _row(tx, customer, found, starts, billing_starts)
+    row.state, row.coupon_codes = state_at(starts, billing_starts, now), list(coupon_codes)
+    row.metadata_ = metadata
     set_period(row, period)
     tx.session.add(row)
     await tx.session.flush()
@@ -120,6 +90,45 @@ async def create_subscription(
         aggregate_id=row.id,
     )
     return row
+
+
+def _row(
+    tx: Transaction, customer: CustomerRow, plan: Plan, starts: datetime, billing_starts: datetime
+) -> SubscriptionRow:
+    """Make the row of a subscription that nothing has happened to."""
+    return SubscriptionRow(
+        tenant_id=tx.tenant_id,
+        id=ids.new("sub"),
+        livemode=tx.livemode,
+        customer_id=customer.id,
+        test_clock_id=customer.test_clock_id,
+        plan_id=plan.id,
+        plan_name=plan.name,
+        plan_version=plan.version,
+        next_plan_version=None,
+        interval=plan.spec.interval.model_dump(mode="json"),
+        state="pending",
+        starts_at=starts,
+        billing_starts_at=billing_starts,
+        advance_due=bills_in_advance(plan.spec),
+        anchor_at=None,
+        next_plan=None,
+        segments=[],
+        pauses=[],
+        held=False,
+        prepaid_invoices=[],
+        items_due=None,
+        document=None,
+        trial_end_told=False,
+        cancel_at=None,
+        ended_at=None,
+        coupon_codes=[],
+        past_due_invoices=[],
+        metadata_={},
+        claimed_by=None,
+        claimed_until=None,
+        created_at=tx.now,
+    )
 
 
 async def cancel_subscription(

@@ -748,13 +748,19 @@ class ListRatesRequest(_message.Message):
     FEED_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    HELD_BACK_FIELD_NUMBER: _builtins.int
+    BY_HAND_FIELD_NUMBER: _builtins.int
     base: _builtins.str
     quote: _builtins.str
     as_of: _builtins.str
     feed: _builtins.str
-    """id or name; manual = rates by hand"""
+    """id or name"""
     page_size: _builtins.int
     page_token: _builtins.str
+    held_back: _builtins.bool
+    """only those that wait for an approval"""
+    by_hand: _builtins.bool
+    """only those that somebody recorded"""
     def __init__(
         self,
         *,
@@ -764,10 +770,12 @@ class ListRatesRequest(_message.Message):
         feed: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        held_back: _builtins.bool = ...,
+        by_hand: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "base", b"base", "feed", b"feed", "page_size", b"page_size", "page_token", b"page_token", "quote", b"quote"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of", "base", b"base", "by_hand", b"by_hand", "feed", b"feed", "held_back", b"held_back", "page_size", b"page_size", "page_token", b"page_token", "quote", b"quote"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
