@@ -10,7 +10,6 @@ from decimal import Decimal
 from typing import Any, Final
 
 import rfc8785
-from redis.exceptions import RedisError
 from yarl import URL
 
 from billplane.chassis import ids, logging
@@ -19,6 +18,7 @@ from billplane.chassis.errors import BillplaneError
 from billplane.chassis.http_client import HttpClient
 from billplane.chassis.sealing import Sealer
 from billplane.pricing import domain, repository
+from billplane.pricing.cache import cache_price, cached_price
 from billplane.pricing.domain import FetchedPrice, Prices, Question, UsageColumns
 from billplane.pricing.errors import PriceAnswerInvalid, PriceUnavailable, TooManyPrices
 from billplane.pricing.models import ExternalPriceRow
@@ -201,10 +201,7 @@ class _Fetching:
         )
 
     async def _cached(self, key: str) -> FetchedPrice | None:
-        try:
-            held = await self._call.runtime.redis.get(key)
-        except RedisError:
-            return None
+        held = await cached_price(self._call.runtime, key)
         if held is None:
             return None
         values: dict[str, Any] = json.loads(held)
@@ -228,16 +225,12 @@ class _Fetching:
                 "fetched_at": price.fetched_at.isoformat(),
             }
         )
-        try:
-            if life:
-                await self._call.runtime.redis.set(key, held, px=life)
-        except RedisError as error:
-            _log.warning("price_not_cached", error=str(error))
+        await cache_price(self._call.runtime, key, held, life)
 
     def _key(self, kind: str, of: Any) -> str:
         caller = self._call.principal
         place = [caller.tenant_id, caller.livemode, self._plan, self._spec.currency, of]
-        return f"pricing:{kind}:{hashlib.sha256(rfc8785.dumps(place)).hexdigest()}"
+        return f"{kind}:{hashlib.sha256(rfc8785.dumps(place)).hexdigest()}"
 
 
 def _plain(value: Any) -> str:
