@@ -17,6 +17,7 @@ BODIES = {
     ("patch", "/v1/exchange_rate_feeds/{feed}"): {"spec": {"displayName": "taken over"}},
     ("patch", "/v1/invoices/{invoice_id}"): {"metadata": {"taken": "over"}},
     ("post", "/v1/subscriptions/{subscription_id}:change"): {"plan": "pro"},
+    ("post", "/v1/subscriptions/{subscription_id}:preview_change"): {"plan": "pro"},
     ("patch", "/v1/meters/{meter}"): {"spec": {"displayName": "taken over"}},
     ("patch", "/v1/plans/{plan}"): {"spec": {"displayName": "taken over"}},
     ("patch", "/v1/utility_providers/{provider}"): {"spec": {"displayName": "taken over"}},

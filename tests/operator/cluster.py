@@ -124,7 +124,7 @@ class Kube:
         operator._lease.release = lambda: asyncio.sleep(0)
         task = asyncio.create_task(operator.run())
         waiting = asyncio.create_task(until.wait())
-        done, _ = await asyncio.wait({waiting, task}, timeout=3, return_when="FIRST_COMPLETED")
+        done, _ = await asyncio.wait({waiting, task}, timeout=6, return_when="FIRST_COMPLETED")
         for one in (task, waiting):
             one.cancel()
         await asyncio.gather(task, waiting, return_exceptions=True)

@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 ZONES = ["Etc/UTC", "Europe/Vienna", "America/New_York", "Asia/Kolkata", "Pacific/Apia",
          "Australia/Lord_Howe"]  # fmt: skip
 FIRST = datetime(2015, 1, 1, tzinfo=UTC)
-INSTANTS = st.integers(0, 10 * 365 * 24 * 60).map(
-    lambda minutes: FIRST + timedelta(minutes=minutes)
-)
+INSTANTS = st.integers(0, 10 * 365 * 24 * 60).map(lambda found: FIRST + timedelta(minutes=found))
 
 
 def by_hand(paid, starts_at, ends_at, at, zone):

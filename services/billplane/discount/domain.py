@@ -204,6 +204,7 @@ class Outcome:
 
     applications: tuple[Application, ...]
     refused: tuple[Refusal, ...]
+    rules_in_force: bool = False
 
     @property
     def total_minor(self) -> int:
@@ -324,7 +325,7 @@ def decide(
         applications.append(application)
         for line_id, share in application.shares:
             left[line_id] -= share
-    return Outcome(tuple(applications), tuple(refused))
+    return Outcome(tuple(applications), tuple(refused), bool(rules))
 
 
 def _apply(offer: Offer, basket: Basket, left: Mapping[str, int]) -> Application | None:

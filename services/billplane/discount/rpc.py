@@ -66,6 +66,7 @@ async def CalculateDiscounts(
         total_minor=outcome.total_minor,
         currency_code=request.currency_code,
         refused=to_proto_refusals(outcome.refused),
+        rules_in_force=outcome.rules_in_force,
     )
 
 

@@ -32,20 +32,7 @@ async def calculate_discounts(call: Call, draft: domain.Draft) -> domain.Discoun
     """Ask what rules and the draft's codes would take off; nothing is redeemed."""
     if not draft.lines:
         return domain.Discounts()
-    stub = discount_pb2_grpc.DiscountServiceStub(call.runtime.channels.get("discount"))
-    request = discount_pb2.CalculateDiscountsRequest(
-        customer_id=draft.customer.customer_id,
-        user_type=draft.customer.user_type,
-        coupon_codes=draft.coupon_codes,
-        lines=_discount_lines(draft),
-        currency_code=draft.currency,
-        at=to_timestamp(draft.at),
-        subscription_id=draft.subscription_id,
-        period_starts_at=to_timestamp(draft.period_starts_at),
-        period_ends_at=to_timestamp(draft.period_ends_at),
-    )
-    answer = await call.ask(stub.CalculateDiscounts, request)
-    return _discounts(answer)
+    return _discounts(await _would_apply(call, draft))
 
 
 async def apply_discounts(
@@ -53,6 +40,9 @@ async def apply_discounts(
 ) -> domain.Discounts:
     """Redeem what rules and the draft's codes take off, once a request id."""
     if not draft.lines:
+        return domain.Discounts()
+    # Most tenants have no rule: then a document without codes has nothing to redeem.
+    if not draft.coupon_codes and not (await _would_apply(call, draft)).rules_in_force:
         return domain.Discounts()
     stub = discount_pb2_grpc.DiscountServiceStub(call.runtime.channels.get("discount"))
     request = discount_pb2.ApplyDiscountsRequest(
@@ -69,6 +59,22 @@ async def apply_discounts(
         period_ends_at=to_timestamp(draft.period_ends_at),
     )
     return _discounts(await _when_free(lambda: call.ask(stub.ApplyDiscounts, request)))
+
+
+async def _would_apply(call: Call, draft: domain.Draft) -> discount_pb2.CalculateDiscountsResponse:
+    stub = discount_pb2_grpc.DiscountServiceStub(call.runtime.channels.get("discount"))
+    request = discount_pb2.CalculateDiscountsRequest(
+        customer_id=draft.customer.customer_id,
+        user_type=draft.customer.user_type,
+        coupon_codes=draft.coupon_codes,
+        lines=_discount_lines(draft),
+        currency_code=draft.currency,
+        at=to_timestamp(draft.at),
+        subscription_id=draft.subscription_id,
+        period_starts_at=to_timestamp(draft.period_starts_at),
+        period_ends_at=to_timestamp(draft.period_ends_at),
+    )
+    return await call.ask(stub.CalculateDiscounts, request)
 
 
 async def reverse_discounts(call: Call, *, reference: str, request_id: str) -> None:

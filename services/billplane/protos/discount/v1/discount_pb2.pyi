@@ -358,8 +358,11 @@ class CalculateDiscountsResponse(_message.Message):
     TOTAL_MINOR_FIELD_NUMBER: _builtins.int
     CURRENCY_CODE_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
+    RULES_IN_FORCE_FIELD_NUMBER: _builtins.int
     total_minor: _builtins.int
     currency_code: _builtins.str
+    rules_in_force: _builtins.bool
+    """there are discounts that need no code, whether they apply or not"""
     @_builtins.property
     def applications(self) -> _containers.RepeatedCompositeFieldContainer[Global___DiscountApplication]: ...
     @_builtins.property
@@ -371,10 +374,11 @@ class CalculateDiscountsResponse(_message.Message):
         total_minor: _builtins.int = ...,
         currency_code: _builtins.str = ...,
         refused: _abc.Iterable[Global___Refusal] | None = ...,
+        rules_in_force: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["applications", b"applications", "currency_code", b"currency_code", "refused", b"refused", "total_minor", b"total_minor"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["applications", b"applications", "currency_code", b"currency_code", "refused", b"refused", "rules_in_force", b"rules_in_force", "total_minor", b"total_minor"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
