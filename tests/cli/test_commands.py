@@ -37,7 +37,7 @@ INVOICE = {
     "lines": [{"description": "Platform fee", "net_minor": 4900, "tax_minor": 931}],
 }
 # What runs another program takes that program's options.
-PASSED_ON = {"verify", "ledger verify", "psql", "run", "migrate"}
+PASSED_ON = {"export", "verify", "ledger verify", "psql", "run", "migrate"}
 
 
 def every_command(
