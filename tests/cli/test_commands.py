@@ -36,7 +36,7 @@ INVOICE = {
     "due_minor": 123456,
     "lines": [{"description": "Platform fee", "net_minor": 4900, "tax_minor": 931}],
 }
-# What runs another program takes that program's options.
+# What runs another program takes that program's options; manifests are written as YAML alone.
 PASSED_ON = {"export", "verify", "ledger verify", "psql", "run", "migrate"}
 
 
