@@ -10,6 +10,7 @@ from billplane.protos.exchange_rate.v1 import events_pb2 as exchange_rate
 from billplane.protos.identity.v1 import events_pb2 as identity
 from billplane.protos.invoice.v1 import events_pb2 as invoice
 from billplane.protos.ledger.v1 import events_pb2 as ledger
+from billplane.protos.metering.v1 import events_pb2 as metering
 from billplane.protos.payment.v1 import events_pb2 as payment
 from billplane.protos.pricing.v1 import events_pb2 as pricing
 from billplane.protos.subscription.v1 import events_pb2 as subscription
@@ -30,7 +31,9 @@ FACTS: Final[tuple[MessageType, ...]] = (
     fact(invoice.InvoicePastDue, "invoice", wire_type="invoice.past_due"),
     fact(invoice.InvoiceVoided, "invoice"),
     fact(invoice.InvoiceUncollectible, "invoice"),
+    fact(invoice.CreditNoteIssued, "invoice"),
     fact(ledger.TransactionsPosted, "books"),
+    fact(metering.UsageThresholdReached, "usage_threshold"),
     fact(payment.PaymentIntentCreated, "payment_intent"),
     fact(payment.PaymentIntentActionRequired, "payment_intent"),
     fact(payment.PaymentIntentCanceled, "payment_intent"),

@@ -16,6 +16,7 @@ MIRRORS: Final[dict[str, Mirror]] = {
     "invoice.paid": Mirror(rabbitmq="invoice_paid"),
     "invoice.past_due": Mirror(rabbitmq="invoice_past_due"),
     "invoice.voided": Mirror(rabbitmq="invoice_voided"),
+    "credit_note.issued": Mirror(rabbitmq="credit_note_issued"),
     "payment.succeeded": Mirror(rabbitmq="payment_received", kafka="payment.succeeded"),
     "payment.failed": Mirror(rabbitmq="payment_failed", kafka="payment.failed"),
 }
