@@ -64,6 +64,9 @@ def platform_environment(home: LaptopHome) -> dict[str, str]:
         "BILLPLANE_IDENTITY_ACTIVATE_TENANTS": "true",
         "BILLPLANE_EXCHANGE_RATE_RESOURCES_FOLDER": str(home.resources_directory),
         "BILLPLANE_LOG_FORMAT": os.environ.get("BILLPLANE_LOG_FORMAT") or "json",
+        # Each idle connection holds some 25 MiB of Postgres; further ones come with the load.
+        "BILLPLANE_POOL_SIZE": os.environ.get("BILLPLANE_POOL_SIZE") or "2",
+        "BILLPLANE_POOL_OVERFLOW": os.environ.get("BILLPLANE_POOL_OVERFLOW") or "8",
     }
 
 
