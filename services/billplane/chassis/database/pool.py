@@ -5,8 +5,9 @@ from typing import Any, Final
 
 from sqlalchemy.pool import AsyncAdaptedQueuePool, ConnectionPoolEntry, QueuePool
 
-# For so long after all of the kept connections were in use the further ones stay open too: opening
-# one costs a process of the server, a proof of the password and every prepared statement.
+# For so long after half of the further connections were in use they stay open, since opening one
+# costs a process of the server, a proof of the password and every prepared statement. A few jobs
+# that wake together are no such load.
 LINGER_SECONDS: Final = 30.0
 
 
@@ -18,17 +19,18 @@ class LingeringPool(AsyncAdaptedQueuePool):
     ) -> None:
         super().__init__(creator, pool_size=pool_size + max_overflow, max_overflow=0, **options)
         self._kept = pool_size
+        self._busy = pool_size + max_overflow // 2
         self._busy_at = 0.0
 
     def recreate(self) -> QueuePool:
         """Return a pool like this one without its connections."""
         pool = super().recreate()
         if isinstance(pool, LingeringPool):
-            pool._kept = self._kept
+            pool._kept, pool._busy = self._kept, self._busy
         return pool
 
     def _do_get(self) -> ConnectionPoolEntry:
-        if self.checkedout() >= self._kept:
+        if self.checkedout() >= self._busy:
             self._busy_at = time.monotonic()
         return super()._do_get()
 
