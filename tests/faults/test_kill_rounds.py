@@ -14,8 +14,8 @@ import pytest
 from tests.fixtures.laptop import Laptop, running_laptop
 
 ROUNDS = int(os.environ.get("BILLPLANE_TEST_KILL_ROUNDS", "1"))
-EVENTS = int(os.environ.get("BILLPLANE_TEST_KILL_EVENTS", "15000"))
-SUBSCRIPTIONS = int(os.environ.get("BILLPLANE_TEST_KILL_SUBSCRIPTIONS", "40"))
+EVENTS = int(os.environ.get("BILLPLANE_TEST_KILL_EVENTS", "8000"))
+SUBSCRIPTIONS = int(os.environ.get("BILLPLANE_TEST_KILL_SUBSCRIPTIONS", "25"))
 BATCH = 100
 VICTIMS = ("platform", "valkey", "postgres", "supervisor")
 MONTH_END = "2026-02-01T00:00:00Z"

@@ -47,6 +47,7 @@ async def serving(stores, fault=""):
     """Run every service in one process; give it with somebody who calls it."""
     offset = free_port_offset()
     environ = {**os.environ, **stores.environ(offset), "BILLPLANE_LOG_LEVEL": "WARNING"}
+    environ["BILLPLANE_SUBSCRIPTION_BILLING_LEASE_SECONDS"] = "4"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "billplane", "run", "all"), env={**environ, "FAULT": fault}
     )

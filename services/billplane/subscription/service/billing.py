@@ -26,9 +26,9 @@ from billplane.subscription.service.periods import (
     take_next_plan,
 )
 from billplane.subscription.service.subscriptions import announce
+from billplane.subscription.settings import SubscriptionSettings
 
 _log = logging.get("subscription")
-LEASE = timedelta(seconds=20)
 
 register("billing.after_create_invoice", "billing.after_finalize_invoice")
 
@@ -52,8 +52,10 @@ async def bill_due(
         not be billed stays due then.
     Idempotent by: subscription and period start, or the document that waiting items are for.
     """
+    settings: SubscriptionSettings = runtime.settings  # type: ignore[assignment]
+    lease = timedelta(seconds=settings.billing_lease_seconds)
     async with runtime.database.write(runtime, principal) as tx:
-        if not await repository.claim(tx, subscription_id, claimer, LEASE):
+        if not await repository.claim(tx, subscription_id, claimer, lease):
             raise SubscriptionBusy(f"another worker bills {subscription_id}")
     invoices = 0
     try:
