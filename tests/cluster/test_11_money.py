@@ -21,21 +21,20 @@ KEPT = {8001: "tax", 8002: "discount", 8003: "invoice", 8004: "payment", 50052: 
 @contextmanager
 def forwarded(kube, service, port, local=0):
     """Lead a port of this machine to a service; give its number."""
-    process = subprocess.Popen(
+    with subprocess.Popen(
         ["kubectl", "--context", kube.context, "-n", NAMESPACE, "port-forward",
          f"service/{service}", f"{local or ''}:{port}"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-    )  # fmt: skip
-    try:
-        said = process.stdout.readline()
-        assert "Forwarding from" in said, said
-        yield int(said.split("127.0.0.1:")[1].split(" ")[0])
-    finally:
-        process.terminate()
-        process.wait(20)
+    ) as process:  # fmt: skip
+        try:
+            said = process.stdout.readline()
+            assert "Forwarding from" in said, said
+            yield int(said.split("127.0.0.1:")[1].split(" ")[0])
+        finally:
+            process.terminate()
 
 
-def tests_pass(python, *arguments, **environ):
+def passing(python, *arguments, **environ):
     """Run tests against the cluster's gateway; all must pass, and some must run."""
     kept = {name: value for name, value in os.environ.items() if "_TEST_CLUSTER" not in name}
     done = subprocess.run(
@@ -48,7 +47,7 @@ def tests_pass(python, *arguments, **environ):
 
 
 def test_the_official_stripe_sdk_works_unmodified(kube, api):
-    tests_pass(
+    passing(
         JUDGES,
         *("-c", "/dev/null", "--rootdir", ".", "--confcutdir", "tests/judges"),
         *("--import-mode=importlib", "tests/judges/test_stripe.py"),
@@ -58,7 +57,7 @@ def test_the_official_stripe_sdk_works_unmodified(kube, api):
 
 
 def test_invoices_are_collected_and_the_books_say_so(kube):
-    tests_pass(sys.executable, "-n0", "tests/journeys/test_invoices_are_collected_and_posted.py")
+    passing(sys.executable, "-n0", "tests/journeys/test_invoices_are_collected_and_posted.py")
 
 
 def test_the_walk_throughs_of_the_united_systems_work_by_their_ports(kube):
@@ -69,7 +68,7 @@ def test_the_walk_throughs_of_the_united_systems_work_by_their_ports(kube):
         names = ("test_billing_core.py", "test_billing_domain.py", "test_payments_ecosystem.py")
         # A first live key wants a tenant that staff has activated; RabbitMQ's reader is below.
         leave = "not register_login and not reader_of_rabbitmq"
-        tests_pass(sys.executable, "-n0", *(str(folder / name) for name in names), "-k", leave)
+        passing(sys.executable, "-n0", *(str(folder / name) for name in names), "-k", leave)
 
 
 async def test_a_reader_of_rabbitmq_hears_of_an_invoice_and_its_payment(kube, api):
