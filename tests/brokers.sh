@@ -42,7 +42,8 @@ running() { [ "$(docker inspect -f '{{.State.Running}}' "$1" 2>/dev/null)" = tru
 wait_for() {
   local name=$1 said=$2
   for _ in $(seq 90); do
-    if docker logs "$name" 2>&1 | grep -q "$said"; then return; fi
+    # Reads all of it: a pipe that is closed early is an error here.
+    if docker logs "$name" 2>&1 | grep "$said" >/dev/null; then return; fi
     running "$name" || break
     sleep 1
   done
