@@ -7,6 +7,10 @@ import json
 import asyncpg
 import grpc
 import pytest
+from billplane.chassis import idempotency
+from billplane.chassis.auth import Principal
+from billplane.chassis.call import Call
+from billplane.chassis.errors import IdempotencyKeyReused
 from billplane.chassis.rest import canonical
 from billplane.protos.subscription.v1 import subscription_pb2 as pb
 from billplane.protos.subscription.v1 import subscription_pb2_grpc
@@ -169,6 +173,50 @@ async def test_a_failure_of_ours_stores_nothing_and_the_key_runs_again(caller, m
     assert await caller.stored_keys() == set()
     assert await caller.names() == []
     assert (await caller.post("/v1/customers", {"name": "Ada"}, "k1"))[0] == 201
+
+
+async def test_a_refusal_never_becomes_the_answer_of_a_request_that_took_a_step_elsewhere(
+    caller, platform
+):
+    runtime = platform.platform.runtimes["subscription"]
+    principal = Principal("user:usr_test", caller.tenant, False, frozenset(["*"]))
+
+    async def refuse():
+        told = idempotency.StoredAnswer(409, {}, b"refused")
+        async with runtime.database.write(runtime, principal) as tx:
+            await idempotency.store_refusal(tx, "k", "f", told, begun=False)
+
+    async with Call(runtime, principal, key="k", fingerprint="f", keeps_refusals=True) as call:
+        async with call.writing():
+            # The same request is refused at another replica before this step ends, and after.
+            during = asyncio.create_task(refuse())
+            await asyncio.sleep(0.1)
+        await during
+        await refuse()
+        assert call.begun
+        await call.last()
+        await call.answer(201, {}, b"made")
+    again = Call(runtime, principal, key="k", fingerprint="f", keeps_refusals=True)
+    with pytest.raises(idempotency.Replay) as replay:
+        async with again, again.writing():
+            pytest.fail("what was answered runs again")
+    assert (replay.value.answer.status, replay.value.answer.body) == (201, b"made")
+
+
+async def test_a_request_that_is_refused_after_its_own_step_keeps_the_refusal(caller, platform):
+    runtime = platform.platform.runtimes["subscription"]
+    principal = Principal("user:usr_test", caller.tenant, False, frozenset(["*"]))
+    async with Call(runtime, principal, key="k", fingerprint="f", keeps_refusals=True) as call:
+        async with call.writing():
+            pass
+    told = idempotency.StoredAnswer(402, {}, b"declined")
+    async with runtime.database.write(runtime, principal) as tx:
+        await idempotency.store_refusal(tx, "k", "f", told, begun=call.begun)
+    async with runtime.database.read(runtime, principal) as reading:
+        kept = await idempotency.find(reading, "k", "f")
+        with pytest.raises(IdempotencyKeyReused):
+            await idempotency.find(reading, "k", "another")
+    assert kept == told
 
 
 async def test_fifty_at_once_have_one_effect(caller):

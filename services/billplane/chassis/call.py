@@ -36,6 +36,7 @@ class Call:
         *,
         key: str = "",
         fingerprint: str = "",
+        keeps_refusals: bool = False,
     ) -> None:
         self.runtime = runtime
         self.principal = principal
@@ -43,6 +44,9 @@ class Call:
         self.key = key
         self.fingerprint = fingerprint
         self._looked_up = not key
+        # Where a refusal may become the key's answer, the first step leaves a mark against it.
+        self._marks = keeps_refusals and bool(key)
+        self.begun = False
         self._stack = AsyncExitStack()
         self._last: Transaction | None = None
 
@@ -75,9 +79,15 @@ class Call:
         Raises: Replay when the request was answered before.
         """
         runtime = self.runtime
+        first = False
         async with runtime.database.write(runtime, self.principal, self.request_id) as tx:
-            await self._look_up(tx)
+            if self._marks:
+                first = await idempotency.begin(tx, self.key, self.fingerprint)
+            else:
+                await self._look_up(tx)
             yield tx
+        if self._marks:
+            self.begun, self._marks, self._looked_up = first, False, True
 
     async def begin(self) -> None:
         """Look whether the request was answered before, where the use case reads nothing itself.

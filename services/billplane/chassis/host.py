@@ -21,7 +21,6 @@ from billplane.chassis.app import ServiceApp
 from billplane.chassis.auth import Authenticator, InternalTokens, internal_seed
 from billplane.chassis.channels import MESSAGE_BYTES_MAX, Channels
 from billplane.chassis.clock import Clock, SystemClock
-from billplane.chassis.database.engine import dispose_engines
 from billplane.chassis.dispatch import Dispatch
 from billplane.chassis.events.brokers import choose
 from billplane.chassis.events.transport import TopologyDiffers, Transport
@@ -235,7 +234,8 @@ class Platform:
             await transport.close()
         for redis in self._redis.values():
             await redis.aclose()
-        await dispose_engines(runtime.database.url for runtime in self.runtimes.values())
+        for runtime in self.runtimes.values():
+            await runtime.database.close()
         _log.info("platform_stopped", seconds=round(time.monotonic() - started, 2))
 
     async def _streams_ended(self) -> None:

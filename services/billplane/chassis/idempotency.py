@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
@@ -15,6 +16,8 @@ from billplane.chassis.sealing import Sealer
 
 # Beside an answer's headers: its body shows a secret, and is kept sealed.
 SEALED = "billplane-sealed"
+# In place of a status: a request of several steps has taken the first and is not answered yet.
+_BEGUN = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,16 +65,19 @@ def _lock(tx: Transaction, key: str) -> int:
     return int.from_bytes(hashlib.blake2b(text_.encode(), digest_size=8).digest(), signed=True)
 
 
+async def _take(tx: Transaction, key: str) -> bool:
+    """Lock the key for this transaction; false when another has it."""
+    query = text("SELECT pg_try_advisory_xact_lock(:lock)")
+    return bool(await tx.session.scalar(query, {"lock": _lock(tx, key)}))
+
+
 async def claim(tx: Transaction, key: str, print_: str) -> StoredAnswer | None:
     """Take the key for this transaction, or return the answer it already has.
 
     Raises: IdempotencyKeyInUse while the first request runs; IdempotencyKeyReused when the key
     belongs to another request.
     """
-    locked = await tx.session.scalar(
-        text("SELECT pg_try_advisory_xact_lock(:lock)"), {"lock": _lock(tx, key)}
-    )
-    if not locked:
+    if not await _take(tx, key):
         raise IdempotencyKeyInUse(
             "the first request with this key still runs", retry_after_seconds=1
         )
@@ -88,10 +94,49 @@ async def find(tx: ReadTransaction, key: str, print_: str) -> StoredAnswer | Non
         return None
     if row.fingerprint != print_:
         raise IdempotencyKeyReused("this key was used for another request")
+    if row.status == _BEGUN:
+        return None
     headers, body = dict(row.headers), row.body
     if headers.pop(SEALED, ""):
         body = _sealer(tx).open(body, *_place(tx, key))
     return StoredAnswer(row.status, headers, body)
+
+
+async def begin(tx: Transaction, key: str, print_: str) -> bool:
+    """Note, with the first step's effect, that the request has begun; false when it had before.
+
+    From then on nobody else's refusal becomes the key's answer.
+
+    Raises: Replay when the request was answered before; IdempotencyKeyReused.
+    """
+    begun = await tx.session.scalar(
+        insert(IdempotencyRow)
+        .values(_row(tx, key, print_, _BEGUN, {}, b""))
+        .on_conflict_do_nothing()
+        .returning(IdempotencyRow.key)
+    )
+    if begun is not None:
+        return True
+    answer = await find(tx, key, print_)
+    if answer is not None:
+        raise Replay(answer)
+    return False
+
+
+async def store_refusal(
+    tx: Transaction, key: str, print_: str, answer: StoredAnswer, *, begun: bool
+) -> None:
+    """Keep a refusal as the key's answer, unless the same request has an effect elsewhere.
+
+    `begun`: it is this request that has taken the first step.
+    """
+    if not await _take(tx, key):
+        return
+    if begun:
+        await store(tx, key, print_, answer.status, answer.headers, answer.body)
+        return
+    row = _row(tx, key, print_, answer.status, dict(answer.headers), answer.body)
+    await tx.session.execute(insert(IdempotencyRow).values(row).on_conflict_do_nothing())
 
 
 async def store(
@@ -110,20 +155,29 @@ async def store(
     if tx.answers_secret:
         told[SEALED] = "1"
         body = _sealer(tx).seal(body, *_place(tx, key))
+    new = insert(IdempotencyRow).values(_row(tx, key, print_, status, told, body))
     await tx.session.execute(
-        insert(IdempotencyRow)
-        .values(
-            tenant_id=tx.tenant_id,
-            livemode=tx.livemode,
-            key=key,
-            fingerprint=print_,
-            status=status,
-            headers=told,
-            body=body,
-            created_at=tx.now,
+        new.on_conflict_do_update(
+            index_elements=["tenant_id", "livemode", "key"],
+            set_={name: new.excluded[name] for name in ("status", "headers", "body")},
+            where=IdempotencyRow.status == _BEGUN,
         )
-        .on_conflict_do_nothing()
     )
+
+
+def _row(
+    tx: Transaction, key: str, print_: str, status: int, headers: dict[str, str], body: bytes
+) -> dict[str, Any]:
+    return {
+        "tenant_id": tx.tenant_id,
+        "livemode": tx.livemode,
+        "key": key,
+        "fingerprint": print_,
+        "status": status,
+        "headers": headers,
+        "body": body,
+        "created_at": tx.now,
+    }
 
 
 def _sealer(tx: ReadTransaction) -> Sealer:

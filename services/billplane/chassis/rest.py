@@ -195,7 +195,7 @@ async def _write(request: Request) -> AsyncIterator[Transaction]:
             await idempotency.store(tx, key, print_, response.status_code, headers, body)
     except BillplaneError as error:
         if error.kind.http_status < 500 and _decided(error):
-            await _store_refusal(request, key, print_, error)
+            await _store_refusal(request, key, print_, error, begun=False)
         raise
 
 
@@ -210,7 +210,12 @@ async def _steps(request: Request) -> AsyncIterator[Call]:
         print_ = idempotency.fingerprint(
             request.method, request.url.path, canonical(await request.body())
         )
-    call = Call(runtime, principal, request_id(request), key=key, fingerprint=print_)
+    call = Call(
+        *(runtime, principal, request_id(request)),
+        key=key,
+        fingerprint=print_,
+        keeps_refusals=True,
+    )
     try:
         async with call:
             yield call
@@ -219,7 +224,7 @@ async def _steps(request: Request) -> AsyncIterator[Call]:
             await call.answer(response.status_code, headers, bytes(response.body))
     except BillplaneError as error:
         if key and error.kind.http_status < 500 and _decided(error):
-            await _store_refusal(request, key, print_, error)
+            await _store_refusal(request, key, print_, error, begun=call.begun)
         raise
 
 
@@ -232,12 +237,15 @@ def _decided(error: BillplaneError) -> bool:
     )
 
 
-async def _store_refusal(request: Request, key: str, print_: str, error: BillplaneError) -> None:
+async def _store_refusal(
+    request: Request, key: str, print_: str, error: BillplaneError, *, begun: bool
+) -> None:
     runtime = request.app.state.runtime
     answer = refusal(request, error)
     headers = {name: value for name, value in answer.headers.items() if name in _REPLAYED}
     async with runtime.database.write(runtime, request.scope["billplane.principal"]) as tx:
-        await idempotency.store(tx, key, print_, answer.status_code, headers, bytes(answer.body))
+        told = idempotency.StoredAnswer(answer.status_code, headers, bytes(answer.body))
+        await idempotency.store_refusal(tx, key, print_, told, begun=begun)
 
 
 def refusal(request: Request, error: BillplaneError) -> Response:

@@ -1,6 +1,7 @@
 """Engines, one a database server and process, and the transactions of one service."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections import Counter
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from billplane.chassis.runtime import Runtime
 
 _ENGINES: dict[str, AsyncEngine] = {}
+# How many services use each: what a second platform of the process still uses stays open.
+_USERS: Counter[str] = Counter()
 _WRITES = ("INSERT", "UPDATE", "DELETE", "MERGE", "COPY")
 
 _BEGIN = text(
@@ -56,12 +59,13 @@ def engine_for(url: str, size: int = 5, overflow: int = 5) -> AsyncEngine:
     return _ENGINES[url]
 
 
-async def dispose_engines(urls: Iterable[str] | None = None) -> None:
-    """Close the pools of these database servers, or all: a second platform keeps its own."""
-    for url in set(_ENGINES if urls is None else urls):
-        engine = _ENGINES.pop(url, None)
-        if engine is not None:
-            await engine.dispose()
+async def dispose_engines() -> None:
+    """Close the pools of every database server."""
+    engines = [*_ENGINES.values()]
+    _ENGINES.clear()
+    _USERS.clear()
+    for engine in engines:
+        await engine.dispose()
 
 
 def _note_write(
@@ -82,6 +86,13 @@ class Database:
         self.engine = engine_for(url, size, overflow).execution_options(
             schema_translate_map={"service": service}
         )
+        _USERS[url] += 1
+
+    async def close(self) -> None:
+        """Let go of the server; whoever does so last closes its connections."""
+        _USERS[self.url] -= 1
+        if _USERS[self.url] <= 0 and (engine := _ENGINES.pop(self.url, None)) is not None:
+            await engine.dispose()
 
     @asynccontextmanager
     async def read(
