@@ -206,6 +206,24 @@ def test_every_module_is_imported_by_something():
     assert not unused
 
 
+def test_no_two_services_hold_the_same_ten_lines():
+    places: dict[tuple[str, ...], str] = {}
+    found = []
+    for path in _sources("services"):
+        service = path.relative_to(SERVICES).parts[0]
+        if service not in catalog.SERVICES or "migrations" in path.parts:
+            continue
+        lines = [line.strip() for line in path.read_text().splitlines() if line.strip()]
+        # Imports and lone brackets say nothing of their own.
+        said = [line for line in lines if not line.startswith(("from ", "import ")) and len(line) > 3]
+        for at in range(len(said) - 9):
+            block = tuple(said[at : at + 10])
+            other = places.setdefault(block, service)
+            if other != service:
+                found.append(f"{path.relative_to(ROOT)} repeats {other}: {block[0]!r}")
+    assert found == []
+
+
 def test_no_file_names_a_package_index():
     hosts = re.compile(r"p[y]pi\.org|pythonhoste[d]\.org|npmj[s]\.(org|com)|registr[y]\.npm")
     listed = subprocess.run(

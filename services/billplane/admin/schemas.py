@@ -1,24 +1,14 @@
 """REST bodies of admin."""
 
-from datetime import datetime
-from typing import Any
-
+from billplane.chassis.message_bodies import FailedMessage, LoggedFact
 from billplane.chassis.rest import Resource
 
 
-class DeadLetter(Resource):
+class DeadLetter(FailedMessage):
     """A message that a service could not handle."""
 
-    id: str
     service: str
     consumer: str
-    message: str
-    event_id: str
-    aggregate_id: str
-    reason: str
-    detail: str
-    attempts: int
-    created_at: datetime
 
 
 class DeadLetterList(Resource):
@@ -28,19 +18,8 @@ class DeadLetterList(Resource):
     next_cursor: str | None
 
 
-class AuditEntry(Resource):
-    """Something that happened; `hash` is over the entry before and this one, hex."""
-
-    id: str
-    sequence: int
-    event_id: str
-    message: str
-    source: str
-    aggregate_type: str
-    aggregate_id: str
-    occurred_at: datetime
-    payload: dict[str, Any]
-    hash: str
+class AuditEntry(LoggedFact):
+    """Something that happened."""
 
 
 class AuditEntryList(Resource):

@@ -5,7 +5,7 @@ from datetime import date
 
 from pydantic_core import PydanticCustomError
 
-from billplane.chassis.applied import application_of
+from billplane.chassis.applied import application_of, told
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.errors import FieldError, Invalid
 from billplane.chassis.rest import Page
@@ -49,16 +49,7 @@ async def ListApplied(
     held = await sources.digests(tx, [item.row.id for item in found])
     return pb.ListAppliedResponse(
         applied=[
-            pb.Applied(
-                uid=item.row.uid or "",
-                namespace=item.row.namespace or "",
-                name=item.row.name,
-                generation=item.row.generation,
-                epoch=item.row.epoch,
-                spec_hash=item.spec_hash,
-                id=item.row.id,
-                source_digest=held.get(item.row.id, ""),
-            )
+            pb.Applied(**told(item.row, item.spec_hash), source_digest=held.get(item.row.id, ""))
             for item in found
         ],
         next_page_token=cursor or "",

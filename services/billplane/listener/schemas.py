@@ -1,8 +1,8 @@
 """REST bodies of the listener."""
 
 from datetime import datetime
-from typing import Any
 
+from billplane.chassis.message_bodies import FailedMessage, LoggedFact
 from billplane.chassis.rest import Resource
 
 
@@ -23,18 +23,10 @@ class ReactionList(Resource):
     next_cursor: str | None
 
 
-class DeadLetter(Resource):
+class DeadLetter(FailedMessage):
     """A message that a reaction failed on as often as it may."""
 
-    id: str
     reaction: str
-    message: str
-    event_id: str
-    aggregate_id: str
-    reason: str
-    detail: str
-    attempts: int
-    created_at: datetime
 
 
 class DeadLetterList(Resource):
@@ -44,24 +36,14 @@ class DeadLetterList(Resource):
     next_cursor: str | None
 
 
-class AuditEntry(Resource):
-    """One fact as it was received; hashes in hex."""
+class AuditEntry(LoggedFact):
+    """One fact as it was received."""
 
-    id: str
-    sequence: int
-    event_id: str
-    message: str
-    source: str
-    aggregate_type: str
-    aggregate_id: str
     aggregate_version: int
-    occurred_at: datetime
     created_at: datetime
     correlation_id: str
     causation_id: str
-    payload: dict[str, Any]
     previous_hash: str
-    hash: str
 
 
 class AuditEntryList(Resource):

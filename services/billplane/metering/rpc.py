@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from billplane.chassis.applied import application_of, hash_of
+from billplane.chassis.applied import application_of, hash_of, told
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.errors import FieldError, Invalid, MalformedBody
 from billplane.chassis.rest import Page
@@ -50,18 +50,7 @@ async def ListApplied(
     page = Page.of(request.page_size, request.page_token)
     rows, cursor = await meters.list_meters(tx, page, origin="resource")
     return pb.ListAppliedResponse(
-        applied=[
-            pb.Applied(
-                uid=row.uid or "",
-                namespace=row.namespace or "",
-                name=row.name,
-                generation=row.generation,
-                epoch=row.epoch,
-                spec_hash=hash_of(meters.KIND, row),
-                id=row.id,
-            )
-            for row in rows
-        ],
+        applied=[pb.Applied(**told(row, hash_of(meters.KIND, row))) for row in rows],
         next_page_token=cursor or "",
     )
 

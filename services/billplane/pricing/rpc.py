@@ -7,7 +7,7 @@ from datetime import datetime
 
 import rfc8785
 
-from billplane.chassis.applied import application_of
+from billplane.chassis.applied import application_of, told
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.errors import FieldError, Invalid
 from billplane.chassis.rest import Page
@@ -45,18 +45,7 @@ async def ListApplied(
     page = Page.of(request.page_size, request.page_token)
     found, cursor = await plans.list_applied(tx, page)
     return pb.ListAppliedResponse(
-        applied=[
-            pb.Applied(
-                uid=item.row.uid or "",
-                namespace=item.row.namespace or "",
-                name=item.row.name,
-                generation=item.row.generation,
-                epoch=item.row.epoch,
-                spec_hash=item.spec_hash,
-                id=item.row.id,
-            )
-            for item in found
-        ],
+        applied=[pb.Applied(**told(item.row, item.spec_hash)) for item in found],
         next_page_token=cursor or "",
     )
 

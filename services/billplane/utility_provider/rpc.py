@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from billplane.chassis.applied import application_of
+from billplane.chassis.applied import application_of, told
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.errors import FieldError, Invalid
 from billplane.chassis.rest import Page
@@ -47,17 +47,7 @@ async def ListApplied(
     found, cursor = await service.list_applied(tx, page)
     return pb.ListAppliedResponse(
         applied=[
-            pb.Applied(
-                uid=item.row.uid or "",
-                namespace=item.row.namespace or "",
-                name=item.row.name,
-                generation=item.row.generation,
-                epoch=item.row.epoch,
-                spec_hash=item.spec_hash,
-                id=item.row.id,
-                endpoint=item.endpoint,
-            )
-            for item in found
+            pb.Applied(**told(item.row, item.spec_hash), endpoint=item.endpoint) for item in found
         ],
         next_page_token=cursor or "",
     )

@@ -32,6 +32,7 @@ from billplane.chassis.applied.shapes import (
     ApplyRequest,
     application_of,
     applied_indexes,
+    told,
 )
 from billplane.chassis.applied.specs import (
     hash_of,
@@ -70,4 +71,5 @@ __all__ = [
     "refuse_managed",
     "remove",
     "row_for",
+    "told",
 ]

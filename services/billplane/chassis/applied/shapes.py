@@ -96,3 +96,16 @@ def application_of(request: ApplyRequest) -> Application:
         request.spec_json,
         request.adopt,
     )
+
+
+def told(row: AppliedColumns, spec_hash: str) -> dict[str, Any]:
+    """Return the fields that every ListApplied tells of a resource."""
+    return {
+        "uid": row.uid or "",
+        "namespace": row.namespace or "",
+        "name": row.name,
+        "generation": row.generation,
+        "epoch": row.epoch,
+        "spec_hash": spec_hash,
+        "id": row.id,
+    }
