@@ -215,7 +215,9 @@ def test_no_two_services_hold_the_same_ten_lines():
             continue
         lines = [line.strip() for line in path.read_text().splitlines() if line.strip()]
         # Imports and lone brackets say nothing of their own.
-        said = [line for line in lines if not line.startswith(("from ", "import ")) and len(line) > 3]
+        said = [
+            line for line in lines if not line.startswith(("from ", "import ")) and len(line) > 3
+        ]
         for at in range(len(said) - 9):
             block = tuple(said[at : at + 10])
             other = places.setdefault(block, service)
