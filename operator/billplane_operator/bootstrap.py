@@ -77,10 +77,21 @@ def values_of(store: Store) -> dict[str, str]:
     return {
         "username": _USER,
         "password": password,
-        # KRaft names a cluster by 16 bytes in URL-safe base64 without padding.
-        "cluster-id": base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("="),
+        "cluster-id": _cluster_id(),
         "kafka-bootstrap-servers": at,
     }
+
+
+def _cluster_id() -> str:
+    """Name a cluster as KRaft does: 16 bytes in URL-safe base64 without padding.
+
+    As in Kafka's own Uuid.randomUuid it begins with no dash: `kafka-storage format` would take it
+    for an option, and the broker would never start.
+    """
+    while True:
+        name = base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")
+        if not name.startswith("-"):
+            return name
 
 
 def people_values() -> dict[str, str]:

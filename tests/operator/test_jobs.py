@@ -5,7 +5,7 @@ import base64
 
 import pytest
 from billplane.chassis.auth import INTERNAL_INFO, derive_seed
-from billplane_operator import __main__, jobs
+from billplane_operator import __main__, bootstrap, jobs
 from billplane_operator.bootstrap import SecretIncomplete, read_store
 from billplane_operator.settings import OperatorSettings
 
@@ -61,6 +61,13 @@ async def test_secrets_are_made_once_with_values_of_their_own(kube):
     )
     await jobs.bootstrap_secrets(options(*ALL, *STORES))
     assert secrets(kube) == made
+
+
+def test_no_name_of_a_kafka_cluster_looks_like_an_option(monkeypatch):
+    drawn = iter([bytes([0xF8] * 16), bytes([0xFB] * 16), bytes(16)])
+    monkeypatch.setattr(bootstrap.secrets, "token_bytes", lambda _: next(drawn))
+    store = bootstrap.Store("kafka", "kafka", 9092)
+    assert bootstrap.values_of(store)["cluster-id"] == "A" * 22
 
 
 async def test_a_secret_of_people_is_used_and_the_seed_follows_it(kube):
