@@ -5,6 +5,8 @@ import socket
 import tomllib
 from base64 import b64decode
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ KUBERNETES = "1.34.0"
 PORTS = (8080, 15672)
 GATEWAY_URL = "http://localhost:8080"
 LOAD_SECONDS, BUILD_SECONDS, CREATE_SECONDS, ASK_SECONDS = 600, 1800, 600, 60
+LOOK_SECONDS = 10
 _HINTS = {
     "docker": "Install Docker and start it: docs.docker.com/engine/install.",
     "kind": "Install kind: kind.sigs.k8s.io/docs/user/quick-start.",
@@ -122,9 +125,16 @@ class Cluster:
         return _tool(*own, *arguments, seconds=seconds)
 
     def install(
-        self, source: Source, values: Sequence[Path], settings: Sequence[str], seconds: int
+        self,
+        source: Source,
+        values: Sequence[Path],
+        settings: Sequence[str],
+        seconds: int,
+        say: Say,
     ) -> None:
         """Install the chart, or bring what is installed to it, and wait until all of it is ready.
+
+        Meanwhile it says which pods are waited for.
 
         Raises: CliError that tells which pods are not ready, and why.
         """
@@ -143,15 +153,27 @@ class Cluster:
         command = ["upgrade", "--install", RELEASE, str(source.chart), *options]
         try:
             wait = ["--wait", "--wait-for-jobs", "--timeout", f"{seconds}s"]
-            self.helm(*command, *wait, seconds=seconds + 60)
+            with ThreadPoolExecutor(1) as aside:
+                installing = aside.submit(self.helm, *command, *wait, seconds=seconds + 60)
+                said = ""
+                while not wait_for([installing], timeout=LOOK_SECONDS).done:
+                    late = self._late()
+                    if late and late != said:
+                        said = late
+                        say(f"Waiting for {late} …")
+                installing.result()
         except CliError as error:
-            late = [pod for pod in self.pods() if not pod["ready"]]
-            names = ", ".join(f"{pod['name']} ({pod['state']})" for pod in late)
+            names = self._late()
             raise CliError(
                 error.message,
                 hint=f"Not ready: {names or 'nothing'}. Look with `kubectl --context "
                 f"{self.context} -n {NAMESPACE} describe pod NAME`.",
             ) from error
+
+    def _late(self) -> str:
+        """Name the pods that are not ready, each with its state."""
+        late = [pod for pod in self.pods() if not pod["ready"]]
+        return ", ".join(f"{pod['name']} ({pod['state']})" for pod in late)
 
     def pods(self) -> list[dict[str, Any]]:
         """List the platform's pods: name, ready, restarts and state."""

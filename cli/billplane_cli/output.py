@@ -138,7 +138,14 @@ class Output:
 
     @contextmanager
     def working(self, text: str) -> Iterator[Callable[[str], None]]:
-        """Show on a terminal that something is going on; the block may change the words."""
+        """Tell that something is going on, in a moving line of a terminal or in lines of a log.
+
+        The block may change the words.
+        """
+        if not self._err.is_terminal:
+            self.say(text)
+            yield self.say
+            return
         with self._err.status(escape(text)) as status:
             yield lambda words: status.update(escape(words))
 

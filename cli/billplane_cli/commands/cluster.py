@@ -92,7 +92,7 @@ def up(
             "rabbitmq.bundled.managementNodePort.enabled=true",
             *(settings or []),
         ]
-        here.install(clone, values or [], chosen, timeout)
+        here.install(clone, values or [], chosen, timeout, say)
         say("Applying examples/quickstart …")
         quickstart = str(clone.root / "examples" / "quickstart")
         here.kubectl("apply", "--namespace", "default", "-f", quickstart)
