@@ -89,7 +89,10 @@ class Guard:
             except ValueError:
                 allowed = False
             if not allowed:
-                raise UrlRefused(f"{host} is not a public address")
+                raise UrlRefused(
+                    f"{host} is not a public address; BILLPLANE_OUTGOING_ALLOW_LIST names others"
+                    " that may be reached, and `billplane listen` forwards events to this machine"
+                )
         return parts
 
     def allows(self, host: str, address: str) -> bool:
