@@ -56,7 +56,12 @@ class Runtime:
         self.redis = redis
         self.transport = transport
         self.database = Database(
-            app.name, settings.database_url, clock, settings.pool_size, settings.pool_overflow
+            app.name,
+            settings.database_url,
+            clock,
+            settings.pool_size,
+            settings.pool_overflow,
+            settings.database_answer_seconds,
         )
         self.message_types: dict[type[Message], MessageType] = {
             declared.proto: declared for declared in app.messages
