@@ -1,9 +1,11 @@
 """REST bodies of admin."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from billplane.chassis.rest import Resource
+from pydantic import StringConstraints
+
+from billplane.chassis.rest import Body, Resource
 
 
 class DeadLetter(Resource):
@@ -47,6 +49,30 @@ class AuditEntryList(Resource):
     """A page of the audit log."""
 
     data: list[AuditEntry]
+    next_cursor: str | None
+
+
+class StaffBody(Body):
+    """A member of the staff to be: by id, for anybody may register with any address."""
+
+    user_id: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+    role: Literal["support", "finance", "platform"]
+
+
+class StaffMember(Resource):
+    """A person of the operating company."""
+
+    user_id: str
+    email: str
+    role: str
+    granted_by: str
+    granted_at: datetime
+
+
+class StaffList(Resource):
+    """A page of the staff."""
+
+    data: list[StaffMember]
     next_cursor: str | None
 
 
