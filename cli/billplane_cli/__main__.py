@@ -25,6 +25,7 @@ from billplane_cli.commands import (
     quote,
     reactions,
     resources,
+    staff,
     subscription,
     usage,
     wallet,
@@ -60,6 +61,7 @@ for group in (
     listen,
     quote,
     reactions,
+    staff,
 ):
     group.add_to(app)
 

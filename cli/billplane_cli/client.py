@@ -66,6 +66,7 @@ class Client:
         credential: Callable[[], str | None],
         renew: Callable[[], bool] = lambda: False,
         livemode: bool = False,
+        headers: Mapping[str, str] | None = None,
         patience_seconds: float = 3,
     ) -> None:
         parts = urlsplit(url)
@@ -78,6 +79,7 @@ class Client:
         self._credential = credential
         self._renew = renew
         self._livemode = livemode
+        self._always = dict(headers or {})
         self.patience_seconds = patience_seconds
         self._connection: http.client.HTTPConnection | None = None
 
@@ -259,7 +261,7 @@ class Client:
             headers["Authorization"] = f"Bearer {token}"
         if self._livemode:
             headers["Billplane-Livemode"] = "true"
-        return {**headers, **(given or {})}
+        return {**headers, **self._always, **(given or {})}
 
 
 def path_of(*segments: str) -> str:

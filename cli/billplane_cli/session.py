@@ -71,11 +71,21 @@ class Session:
     @functools.cached_property
     def client(self) -> Client:
         """A client with the credential that belongs to the address."""
+        tenant = os.environ.get("BILLPLANE_TENANT", "")
+        return self._client({"Billplane-Tenant": tenant} if tenant else {})
+
+    def client_with(self, headers: dict[str, str]) -> Client:
+        """Give the client that sends some headers with each request, in place of the usual one."""
+        self.__dict__["client"] = made = self._client(headers)
+        return made
+
+    def _client(self, headers: dict[str, str]) -> Client:
         return Client(
             self.url,
             credential=self._credential,
             renew=self._renew,
             livemode=self.options.live,
+            headers=headers,
         )
 
     @functools.cached_property

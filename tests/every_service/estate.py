@@ -315,9 +315,11 @@ async def digests(admin_url: str, where: str = "true", *values: str) -> dict[str
     connection = await asyncpg.connect(admin_url)
     try:
         tables = await connection.fetch(
-            "SELECT schemaname || '.' || tablename AS name FROM pg_tables"
-            " WHERE schemaname !~ '^(pg_|information_schema$)'"
-            " AND NOT tablename = ANY ($1::text[])",
+            # A partition's rows are its table's.
+            "SELECT c.oid::regclass::text AS name FROM pg_class c"
+            " WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition"
+            " AND c.relnamespace::regnamespace::text !~ '^(pg_|information_schema$)'"
+            " AND NOT c.relname = ANY ($1::text[])",
             list(PASSING),
         )
         found = {}

@@ -53,12 +53,18 @@ SHARED = ("meter", "plan", "price_id", "feed", "rule_id", "key_id", "provider")
 NAMING = {"id", "account_id", "customer_id", "plan_id", "subscription_id", "plan", "meter", "feed"}
 INTERNAL = {
     # Staff alone, who is neither a key nor a user.
-    "admin": {"ListDeadLetters", "ReplayDeadLetter", "DiscardDeadLetter", "ListAuditEntries"},
+    "admin": {
+        *("ListDeadLetters", "ReplayDeadLetter", "DiscardDeadLetter", "ListAuditEntries"),
+        *("ListStaff", "GrantStaff", "RevokeStaff"),
+    },
     "billing_core": set(),
     "discount": {"ApplyDiscounts", "ReverseDiscounts"},
     "exchange_rate": {"ApplyFeed", "RemoveFeed", "ListApplied", "ProvideSource"},
     "gateway": set(),
-    "identity": {"ValidateKey", "ValidateToken", "CreateTenant", "GetTenant", "CreateTestKey"},
+    "identity": {
+        *("ValidateKey", "ValidateToken", "CreateTenant", "GetTenant", "CreateTestKey"),
+        *("GetStaffRole", "GrantStaff", "RevokeStaff", "ListStaff"),
+    },
     "invoice": set(),
     "ledger": set(),
     "listener": set(),

@@ -1,8 +1,9 @@
 """Rules of identity."""
 
 import pytest
-from billplane.chassis.auth import ROLE_SCOPES, Principal
+from billplane.chassis.auth import Principal
 from billplane.chassis.errors import Invalid
+from billplane.chassis.scopes import ROLE_SCOPES
 from billplane.identity import domain
 from hypothesis import given
 from hypothesis import strategies as some

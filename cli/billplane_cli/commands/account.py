@@ -40,6 +40,7 @@ def add_to(app: typer.Typer) -> None:
         "login",
         example="billplane login\nbillplane login --profile production --url https://… --api-key -",
     )(login)
+    command(app, "whoami", example="billplane whoami -o json")(whoami)
     command(app, "logout", example="billplane logout")(logout)
     keys = typer.Typer(no_args_is_help=True, help="API keys of the tenant.")
     command(keys, "list", example="billplane keys list")(list_keys)
@@ -80,6 +81,11 @@ def login(
         return
     address = email or typer.prompt("E-mail", default=session.profile.email or None)
     _log_in(session, address, _password(password_stdin, confirm=False))
+
+
+def whoami(session: Session) -> None:
+    """Show who you are to the platform: user or key, tenant, mode and scopes."""
+    session.output.show(session.client.get("/auth/me"))
 
 
 def logout(session: Session) -> None:

@@ -2,9 +2,8 @@
 
 from billplane.admin.rest import rest
 from billplane.admin.rpc import rpc
+from billplane.chassis.acting import STAFF_ACTED
 from billplane.chassis.app import Route, ServiceApp
-from billplane.chassis.events import fact
-from billplane.protos.admin.v1.events_pb2 import StaffActed
 
 app = ServiceApp(
     name="admin",
@@ -15,9 +14,10 @@ app = ServiceApp(
     routes=[
         Route("/admin/dead_letters"),
         Route("/admin/audit_log"),
+        Route("/admin/staff"),
         Route("/admin/webhooks/stripe", limit="none", public=True),
     ],
-    messages=[fact(StaffActed, "staff")],
+    messages=[STAFF_ACTED],
     # Each of them answers OperationsService.
     depends_on=[
         "billing_core",

@@ -4,6 +4,7 @@ from billplane.chassis.auth import service_principal
 from billplane.chassis.call import Call
 from billplane.chassis.runtime import Runtime
 from billplane.protos.admin.v1 import admin_pb2, admin_pb2_grpc
+from billplane.protos.identity.v1 import identity_pb2, identity_pb2_grpc
 from billplane.protos.listener.v1 import listener_pb2, listener_pb2_grpc
 from billplane.protos.payment.v1 import payment_pb2, payment_pb2_grpc
 
@@ -45,6 +46,30 @@ async def list_audit_entries(
         page_size=page_size, page_token=page_token, message=message, aggregate_id=aggregate_id
     )
     return await call.ask(stub.ListAuditEntries, request)
+
+
+def _identity(call: Call) -> "identity_pb2_grpc.IdentityServiceAsyncStub":
+    return identity_pb2_grpc.IdentityServiceStub(call.runtime.channels.get("identity"))
+
+
+async def list_staff(call: Call, page_size: int, page_token: str) -> identity_pb2.ListStaffResponse:
+    """Return a page of the staff."""
+    request = identity_pb2.ListStaffRequest(page_size=page_size, page_token=page_token)
+    return await call.ask(_identity(call).ListStaff, request)
+
+
+async def grant_staff(
+    call: Call, user_id: str, role: str, granted_by: str
+) -> identity_pb2.StaffMember:
+    """Make a user a member of the staff."""
+    request = identity_pb2.GrantStaffRequest(user_id=user_id, role=role, granted_by=granted_by)
+    return (await call.ask(_identity(call).GrantStaff, request)).member
+
+
+async def revoke_staff(call: Call, user_id: str) -> identity_pb2.StaffMember:
+    """End a user's membership of the staff."""
+    request = identity_pb2.RevokeStaffRequest(user_id=user_id)
+    return (await call.ask(_identity(call).RevokeStaff, request)).member
 
 
 async def receive_processor_event(

@@ -9,6 +9,7 @@ from billplane.admin import peers, schemas, service
 from billplane.chassis.rest import Here, Steps, request_id, router
 from billplane.chassis.rpc import from_timestamp
 from billplane.protos.admin.v1 import admin_pb2
+from billplane.protos.identity.v1 import identity_pb2
 from billplane.protos.listener.v1 import listener_pb2
 
 rest = router(tags=["admin"])
@@ -60,6 +61,28 @@ async def list_audit_entries(
     )
 
 
+@rest.get("/admin/staff")
+async def list_staff(call: Steps, limit: Limit = 50, cursor: Cursor = "") -> schemas.StaffList:
+    """List the people of the operating company."""
+    page = await service.list_staff(call, limit, cursor)
+    return schemas.StaffList(
+        data=[_member(member) for member in page.members],
+        next_cursor=page.next_page_token or None,
+    )
+
+
+@rest.post("/admin/staff")
+async def grant_staff(call: Steps, body: schemas.StaffBody) -> schemas.StaffMember:
+    """Make a user a member of the staff, or change its role."""
+    return _member(await service.grant_staff(call, body.user_id, body.role))
+
+
+@rest.delete("/admin/staff/{user_id}")
+async def revoke_staff(call: Steps, user_id: str) -> schemas.StaffMember:
+    """End a user's membership of the staff, at once."""
+    return _member(await service.revoke_staff(call, user_id))
+
+
 @rest.post("/admin/webhooks/stripe")
 async def receive_stripe_event(
     here: Here,
@@ -77,6 +100,16 @@ def _letter(letter: admin_pb2.DeadLetter) -> schemas.DeadLetter:
     names = [field.name for field in letter.DESCRIPTOR.fields if field.name != "created_at"]
     values = {name: getattr(letter, name) for name in names}
     return schemas.DeadLetter(**values, created_at=from_timestamp(letter, "created_at"))
+
+
+def _member(member: identity_pb2.StaffMember) -> schemas.StaffMember:
+    return schemas.StaffMember(
+        user_id=member.user_id,
+        email=member.email,
+        role=member.role,
+        granted_by=member.granted_by,
+        granted_at=from_timestamp(member, "granted_at"),
+    )
 
 
 def _entry(entry: listener_pb2.AuditEntry) -> schemas.AuditEntry:

@@ -3,6 +3,7 @@
 from billplane.admin import service
 from billplane.chassis.rpc import Call, Rpc
 from billplane.protos.admin.v1 import admin_pb2 as pb
+from billplane.protos.identity.v1 import identity_pb2
 
 rpc = Rpc(pb.DESCRIPTOR.services_by_name["AdminService"])
 
@@ -63,4 +64,37 @@ async def ListAuditEntries(
             for entry in page.audit_entries
         ],
         next_page_token=page.next_page_token,
+    )
+
+
+@rpc.steps
+async def ListStaff(call: Call, request: pb.ListStaffRequest) -> pb.ListStaffResponse:
+    """List the people of the operating company."""
+    page = await service.list_staff(call, request.page_size, request.page_token)
+    return pb.ListStaffResponse(
+        members=[_member(member) for member in page.members],
+        next_page_token=page.next_page_token,
+    )
+
+
+@rpc.steps
+async def GrantStaff(call: Call, request: pb.GrantStaffRequest) -> pb.GrantStaffResponse:
+    """Make a user a member of the staff."""
+    member = await service.grant_staff(call, request.user_id, request.role)
+    return pb.GrantStaffResponse(member=_member(member))
+
+
+@rpc.steps
+async def RevokeStaff(call: Call, request: pb.RevokeStaffRequest) -> pb.RevokeStaffResponse:
+    """End a user's membership of the staff."""
+    return pb.RevokeStaffResponse(member=_member(await service.revoke_staff(call, request.user_id)))
+
+
+def _member(member: identity_pb2.StaffMember) -> pb.StaffMember:
+    return pb.StaffMember(
+        user_id=member.user_id,
+        email=member.email,
+        role=member.role,
+        granted_by=member.granted_by,
+        granted_at=member.granted_at,
     )

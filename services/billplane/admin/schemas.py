@@ -1,7 +1,12 @@
 """REST bodies of admin."""
 
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import StringConstraints
+
 from billplane.chassis.message_bodies import FailedMessage, LoggedFact
-from billplane.chassis.rest import Resource
+from billplane.chassis.rest import Body, Resource
 
 
 class DeadLetter(FailedMessage):
@@ -26,6 +31,30 @@ class AuditEntryList(Resource):
     """A page of the audit log."""
 
     data: list[AuditEntry]
+    next_cursor: str | None
+
+
+class StaffBody(Body):
+    """A member of the staff to be: by id, for anybody may register with any address."""
+
+    user_id: Annotated[str, StringConstraints(min_length=1, max_length=255)]
+    role: Literal["support", "finance", "platform"]
+
+
+class StaffMember(Resource):
+    """A person of the operating company."""
+
+    user_id: str
+    email: str
+    role: str
+    granted_by: str
+    granted_at: datetime
+
+
+class StaffList(Resource):
+    """A page of the staff."""
+
+    data: list[StaffMember]
     next_cursor: str | None
 
 

@@ -2,9 +2,10 @@
 
 from billplane.admin import peers
 from billplane.admin.errors import ServiceNotFound
+from billplane.chassis import acting
 from billplane.chassis.call import Call
 from billplane.protos.admin.v1 import admin_pb2
-from billplane.protos.admin.v1.events_pb2 import StaffActed
+from billplane.protos.identity.v1 import identity_pb2
 from billplane.protos.listener.v1 import listener_pb2
 
 
@@ -27,7 +28,7 @@ async def replay_dead_letter(call: Call, service: str, letter_id: str) -> admin_
     Raises: StaffOnly, TenantRequired, ServiceNotFound; DEAD_LETTER_NOT_FOUND, REPLAY_FAILED.
     Idempotent by: the letter, whose handler is idempotent by its event.
     """
-    call.principal.require_staff()
+    call.principal.require_staff("dead_letters:write")
     _check_name(call, service)
     await call.begin()
     letter = await peers.replay_dead_letter(call, service, letter_id)
@@ -40,7 +41,7 @@ async def discard_dead_letter(call: Call, service: str, letter_id: str) -> admin
 
     Raises: StaffOnly, TenantRequired, ServiceNotFound; DEAD_LETTER_NOT_FOUND.
     """
-    call.principal.require_staff()
+    call.principal.require_staff("dead_letters:write")
     _check_name(call, service)
     await call.begin()
     letter = await peers.discard_dead_letter(call, service, letter_id)
@@ -64,6 +65,49 @@ async def list_audit_entries(
     return await peers.list_audit_entries(call, page_size, page_token, message, aggregate_id)
 
 
+async def list_staff(
+    call: Call, page_size: int = 50, page_token: str = ""
+) -> identity_pb2.ListStaffResponse:
+    """Return a page of the people of the operating company.
+
+    Raises: StaffOnly, TenantRequired, CursorInvalid.
+    """
+    call.principal.require_staff("staff:read")
+    await call.begin()
+    return await peers.list_staff(call, page_size, page_token)
+
+
+async def grant_staff(call: Call, user_id: str, role: str) -> identity_pb2.StaffMember:
+    """Make a user a member of the staff, or change its role; for the role platform.
+
+    Raises: StaffOnly, ScopeMissing, TenantRequired; USER_NOT_FOUND, Invalid.
+    Idempotent by: the user and the role.
+    """
+    call.principal.require_staff("staff:write")
+    await call.begin()
+    actor = call.principal.subject.removeprefix("staff:")
+    member = await peers.grant_staff(call, user_id, role, actor)
+    await _tell_of_member(call, "staff.grant", member)
+    return member
+
+
+async def revoke_staff(call: Call, user_id: str) -> identity_pb2.StaffMember:
+    """End a user's membership of the staff, at once; for the role platform.
+
+    Raises: StaffOnly, ScopeMissing, TenantRequired; STAFF_MEMBER_NOT_FOUND.
+    """
+    call.principal.require_staff("staff:write")
+    await call.begin()
+    member = await peers.revoke_staff(call, user_id)
+    await _tell_of_member(call, "staff.revoke", member)
+    return member
+
+
+async def _tell_of_member(call: Call, action: str, member: identity_pb2.StaffMember) -> None:
+    detail = f"the role {member.role}"
+    await acting.tell_of(await call.last(), action, f"user:{member.user_id}", detail, "")
+
+
 def _check_name(call: Call, service: str) -> None:
     # It becomes a host name, and is one of those that admin may reach.
     own = call.runtime.app
@@ -72,15 +116,10 @@ def _check_name(call: Call, service: str) -> None:
 
 
 async def _tell(call: Call, action: str, letter: admin_pb2.DeadLetter) -> None:
-    tx = await call.last()
-    who = call.principal
-    await tx.publish(
-        StaffActed(
-            action=action,
-            actor=who.subject.removeprefix("staff:"),
-            role=who.staff,
-            target=f"{letter.service}/{letter.id}",
-            detail=f"{letter.message} for {letter.consumer}, event {letter.event_id}",
-        ),
-        aggregate_id=letter.id,
+    await acting.tell_of(
+        await call.last(),
+        action,
+        f"{letter.service}/{letter.id}",
+        f"{letter.message} for {letter.consumer}, event {letter.event_id}",
+        letter.id,
     )

@@ -25,6 +25,7 @@ from billplane.chassis.errors import (
     ScopeMissing,
     StaffOnly,
 )
+from billplane.chassis.scopes import ROLE_SCOPES, STAFF_SCOPES, covers
 from billplane.chassis.settings import Settings, SettingsError
 
 ISSUER = "billplane"
@@ -34,15 +35,6 @@ INTERNAL_INFO = b"billplane/internal/1"
 USER_INFO = b"billplane/user/1"
 TOKEN_SECONDS = 60
 KEY_CACHE_SECONDS = 30
-
-ROLE_SCOPES = {
-    "viewer": frozenset({"*:read"}),
-    "developer": frozenset({"*:read", "*:write", "keys:test"}),
-    "admin": frozenset({"*"}),
-    "owner": frozenset({"*"}),
-}
-# What `*:read` and `*:write` do not reach: the scope itself is needed, or `*`.
-CONFINED = frozenset({"audit_entries"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +56,7 @@ class Principal:
 
     def allows(self, scope: str) -> bool:
         """True when the scope is granted; write includes read."""
-        granted = self.scopes
-        if "*" in granted or scope in granted:
-            return True
-        resource, _, action = scope.partition(":")
-        if resource in CONFINED:
-            return action == "read" and f"{resource}:write" in granted
-        if f"*:{action}" in granted:
-            return True
-        return action == "read" and (f"{resource}:write" in granted or "*:write" in granted)
+        return covers(self.scopes, scope)
 
     def require(self, scope: str) -> None:
         """Raise ScopeMissing unless the scope is granted."""
@@ -86,13 +70,25 @@ class Principal:
         if not self.internal:
             raise InternalOnly("only services and the operator may call this")
 
-    def require_staff(self) -> None:
+    def require_staff(self, scope: str = "") -> None:
         """Raise StaffOnly for everybody who is not of the operating company.
 
-        The service `admin` has asked this of whom it acts for.
+        A scope must be among those of the staff role; what the person may do in a tenant of its
+        own is not asked. The service `admin` has asked this of whom it acts for.
+
+        Raises: StaffOnly, ScopeMissing.
         """
-        if not self.staff and self.subject != "service:admin":
-            raise StaffOnly("only staff may call this: send the staff key as `X-Admin-Key`")
+        if self.subject == "service:admin":
+            return
+        if not self.staff:
+            raise StaffOnly(
+                "only staff may call this: log in as a member of the staff, or send the staff key"
+                " as `X-Admin-Key`"
+            )
+        if scope and not covers(STAFF_SCOPES.get(self.staff, frozenset()), scope):
+            raise ScopeMissing(
+                f"staff of the role {self.staff} lacks the scope {scope}", metadata={"scope": scope}
+            )
 
 
 def service_principal(service: str, tenant_id: str, livemode: bool) -> Principal:
@@ -203,17 +199,24 @@ class KeyHolder:
 
 KeyLookup = Callable[[str], Awaitable[KeyHolder]]
 PublicKeys = Callable[[], Awaitable[dict[str, Ed25519PublicKey]]]
+StaffRole = Callable[[str], Awaitable[str]]
 
 
 class Authenticator:
     """Turns the headers of a call into a principal."""
 
     def __init__(
-        self, tokens: InternalTokens, lookup: KeyLookup, user_keys: PublicKeys, admin_key: str
+        self,
+        tokens: InternalTokens,
+        lookup: KeyLookup,
+        user_keys: PublicKeys,
+        staff_role: StaffRole,
+        admin_key: str,
     ) -> None:
         self.tokens = tokens
         self._lookup = lookup
         self._user_keys = user_keys
+        self._staff_role = staff_role
         # During rotation there are two; what is too short to be one is none.
         keys = [key.strip().encode() for key in admin_key.split(",")]
         self._admin_keys = [key for key in keys if len(key) >= 32]
@@ -250,7 +253,10 @@ class Authenticator:
             raise CredentialInvalid("the credential is neither a key nor a token") from None
         if kid == self.tokens.kid:
             return self.tokens.verify(credential)
-        return await self._user(credential, str(kid), livemode)
+        claims = await self._user(credential, str(kid))
+        if claims.get("staff"):
+            return await self._member(claims, livemode, tenant_id)
+        return user_principal(claims, livemode)
 
     def _staff(self, admin_key: str, tenant_id: str, livemode: bool) -> Principal:
         """Return staff by its key; every key is compared, each in constant time."""
@@ -292,15 +298,36 @@ class Authenticator:
         self._keys[digest] = (holder.principal, until)
         return holder.principal
 
-    async def _user(self, token: str, kid: str, livemode: bool) -> Principal:
+    async def _member(self, claims: dict[str, Any], livemode: bool, tenant_id: str) -> Principal:
+        """Return a member of the staff, for the tenant that it names or in its own.
+
+        The token tells whom to ask about; identity tells, each time, whether it still holds.
+
+        Raises: StaffOnly when it does not and a tenant is named.
+        """
+        user_id = str(claims["sub"])
+        try:
+            role = await self._staff_role(user_id)
+        except BillplaneError:
+            if tenant_id:
+                raise
+            role = ""  # its own tenant is open to it like to anybody else
+        if not tenant_id:
+            return replace(user_principal(claims, livemode), staff=role)
+        scopes = STAFF_SCOPES.get(role)
+        if scopes is None:
+            raise StaffOnly("only staff may name a tenant, and you are no longer one of it")
+        subject = f"staff:user:{user_id}"
+        return Principal(subject, tenant_id, livemode, scopes, unlimited=True, staff=role)
+
+    async def _user(self, token: str, kid: str) -> dict[str, Any]:
         if kid not in self._known and time.monotonic() - self._asked_at > 5:
             self._asked_at = time.monotonic()
             # While identity is away the keys it named before stand.
             self._known = await self._user_keys() or self._known
         if kid not in self._known:
             raise CredentialInvalid("the token was signed by an unknown key")
-        claims = _decode(token, self._known[kid], USER_AUDIENCE, ["tenant_id", "role"])
-        return user_principal(claims, livemode)
+        return _decode(token, self._known[kid], USER_AUDIENCE, ["tenant_id", "role"])
 
 
 def user_principal(claims: dict[str, Any], livemode: bool) -> Principal:
@@ -313,11 +340,6 @@ def user_principal(claims: dict[str, Any], livemode: bool) -> Principal:
     if livemode and role == "viewer":
         raise ScopeMissing("live mode needs the role developer or higher")
     return Principal(f"user:{claims['sub']}", str(claims["tenant_id"]), livemode, scopes)
-
-
-def in_mode(principal: Principal, livemode: bool) -> Principal:
-    """Return the same principal in the other mode."""
-    return replace(principal, livemode=livemode)
 
 
 def decode_user_token(token: str, keys: Iterable[Ed25519PublicKey]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import grpc
 from google.protobuf.message import Message
 
-from billplane.chassis import idempotency
+from billplane.chassis import acting, idempotency
 from billplane.chassis.auth import Principal, service_principal
 from billplane.chassis.database.transaction import ReadTransaction, Transaction
 
@@ -86,6 +86,7 @@ class Call:
             else:
                 await self._look_up(tx)
             yield tx
+            await acting.tell(tx)
         if self._marks:
             self.begun, self._marks, self._looked_up = first, False, True
 
@@ -125,6 +126,8 @@ class Call:
 
     async def answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
         """Store the answer in the last transaction, when there is one and a key."""
+        if self._last is not None:
+            await acting.tell(self._last)
         if self._last is not None and self.key:
             await idempotency.store(self._last, self.key, self.fingerprint, status, headers, body)
 

@@ -67,7 +67,11 @@ class Platform:
         self._transports: dict[tuple[str, ...], Transport] = {}
         identity = IdentityClient(self.channels)
         self.authenticator = Authenticator(
-            self.tokens, identity.key_holder, identity.user_keys, self.settings.admin_key
+            self.tokens,
+            identity.key_holder,
+            identity.user_keys,
+            identity.staff_role,
+            self.settings.admin_key,
         )
         self.runtimes = {app.name: self._runtime(app, environ) for app in apps}
         self.rest_ports = self._ports("kept_rest_ports", REST_PORT)

@@ -34,6 +34,14 @@ class IdentityClient:
         expires_at = answer.expires_at.seconds if answer.HasField("expires_at") else None
         return KeyHolder(principal, expires_at)
 
+    async def staff_role(self, user_id: str) -> str:
+        """Return a user's role at the operating company now, empty for who has none."""
+        stub = identity_pb2_grpc.IdentityServiceStub(self._channels.get("identity"))
+        answer = await self._channels.ask(
+            stub.GetStaffRole, identity_pb2.GetStaffRoleRequest(user_id=user_id), self._self
+        )
+        return answer.role
+
     async def user_keys(self) -> dict[str, Ed25519PublicKey]:
         """Return the public keys that sign user tokens now, by key id."""
         stub = identity_pb2_grpc.IdentityServiceStub(self._channels.get("identity"))

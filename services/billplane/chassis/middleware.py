@@ -11,7 +11,7 @@ from opentelemetry.propagate import extract
 from prometheus_client import Counter
 from structlog.contextvars import bound_contextvars
 
-from billplane.chassis import docs, ids, logging, metrics
+from billplane.chassis import acting, docs, ids, logging, metrics
 from billplane.chassis.app import Asgi, Route
 from billplane.chassis.auth import Principal
 from billplane.chassis.errors import BillplaneError, BodyTooLarge, problem_json
@@ -74,6 +74,7 @@ class Middleware:
             if not admitted:
                 scope["billplane.principal"] = await self._principal(path, headers)
             principal: Principal | None = scope["billplane.principal"]
+            acting.note_action(principal, f"{scope['method']} {path}")
             raw = self._raw.get(path)
             if raw is not None:
                 # What a raw route leaves to FastAPI, it gives back as it was received.

@@ -60,7 +60,7 @@ async def ReplayServiceDeadLetter(  # noqa: N802 - bears the name of its proto
     call: Call, request: pb.ReplayServiceDeadLetterRequest
 ) -> pb.ReplayServiceDeadLetterResponse:
     """Handle a dead letter again."""
-    call.principal.require_staff()
+    call.principal.require_staff("dead_letters:write")
     letter = await dead_letters.replay(call, request.id)
     return pb.ReplayServiceDeadLetterResponse(dead_letter=to_proto_letter(letter, request.service))
 
@@ -70,7 +70,7 @@ async def DiscardServiceDeadLetter(  # noqa: N802 - bears the name of its proto
     call: Call, request: pb.DiscardServiceDeadLetterRequest
 ) -> pb.DiscardServiceDeadLetterResponse:
     """Give a dead letter up."""
-    call.principal.require_staff()
+    call.principal.require_staff("dead_letters:write")
     tx = await call.last()
     letter = await dead_letters.find(tx, request.id)
     await tx.session.delete(letter)

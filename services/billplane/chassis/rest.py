@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from sqlalchemy import Select
 
-from billplane.chassis import idempotency
+from billplane.chassis import acting, idempotency
 from billplane.chassis.auth import Principal
 from billplane.chassis.call import Call
 from billplane.chassis.database.transaction import ReadTransaction, Transaction
@@ -178,6 +178,7 @@ async def _write(request: Request) -> AsyncIterator[Transaction]:
     if key is None:
         async with runtime.database.write(runtime, principal, request_id(request)) as tx:
             yield tx
+            await acting.tell(tx)
         return
     idempotency.check_key(key)
     print_ = idempotency.fingerprint(
@@ -189,6 +190,7 @@ async def _write(request: Request) -> AsyncIterator[Transaction]:
             if answer is not None:
                 raise idempotency.Replay(answer)
             yield tx
+            await acting.tell(tx)
             response: Response = request.scope["billplane.response"]
             headers = {name: value for name, value in response.headers.items() if name in _REPLAYED}
             body = bytes(response.body)

@@ -17,7 +17,7 @@ from opentelemetry import context as trace_context
 from opentelemetry.propagate import extract
 from structlog.contextvars import bound_contextvars
 
-from billplane.chassis import idempotency, ids, logging, metrics
+from billplane.chassis import acting, idempotency, ids, logging, metrics
 from billplane.chassis.call import Call
 from billplane.chassis.channels import DOMAIN
 from billplane.chassis.errors import BillplaneError, FieldError, Invalid, MalformedBody
@@ -147,6 +147,7 @@ async def _answer(
         str(headers.get("x-admin-key", "")),
         str(headers.get("billplane-tenant", "")),
     )
+    acting.note_action(principal, name)
     request = _parsed(request_class, raw)
     if choose is not None:
         runtime = choose(request)
@@ -167,11 +168,14 @@ async def _answer(
             return response_class.FromString(replay.answer.body)
     async with runtime.database.write(runtime, principal, call_id) as tx:
         if not key:
-            return await entry.function(tx, request)
+            response = await entry.function(tx, request)
+            await acting.tell(tx)
+            return response
         answer = await idempotency.claim(tx, key, print_)
         if answer is not None:
             return response_class.FromString(answer.body)
         response = await entry.function(tx, request)
+        await acting.tell(tx)
         await idempotency.store(tx, key, print_, 200, {}, response.SerializeToString())
         return response
 

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 
 from billplane.chassis import logging
+from billplane.chassis.acting import STAFF_ACTED
 from billplane.chassis.app import ServiceApp
 from billplane.chassis.auth import Authenticator, InternalTokens
 from billplane.chassis.channels import Channels
@@ -56,12 +57,17 @@ class Runtime:
         self.redis = redis
         self.transport = transport
         self.database = Database(
-            app.name, settings.database_url, clock, settings.pool_size, settings.pool_overflow
+            app.name,
+            settings.database_url,
+            clock,
+            settings.pool_size,
+            settings.pool_overflow,
+            settings.database_answer_seconds,
         )
         self.message_types: dict[type[Message], MessageType] = {
-            declared.proto: declared for declared in app.messages
+            declared.proto: declared for declared in (STAFF_ACTED, *app.messages)
         }
-        self.relay = Relay(self) if app.messages or app.mirrors else None
+        self.relay = Relay(self) if has_history(app.name) else None
         self.dispatcher = Dispatcher(self, app.consumers) if app.consumers is not None else None
         self.openapi: dict[str, Any] = {}
         self.serve_open_path: Any = None

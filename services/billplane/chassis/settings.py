@@ -26,6 +26,9 @@ class Settings(BaseModel):
     """Where the application connects; its role may only switch to the services' app roles."""
     admin_database_url: str = ""
     """Administrator's connection for `init-database` and `migrate`; empty = `database_url`."""
+    database_answer_seconds: float = Field(default=60, gt=0)
+    """How long Postgres may leave a statement unanswered before its connection is cut: longer than
+    the longest statement, for a path that swallows packets ends no connection by itself."""
     redis_url: str = "redis://redis:6379"
     """Messages, caches and limits. Must keep what it acknowledges (appendfsync always)."""
     rabbitmq_url: str = Field(default="", repr=False)

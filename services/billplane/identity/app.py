@@ -27,5 +27,12 @@ app = ServiceApp(
     messages=[fact(UserRegistered, "user")],
     invariants=[users_belong_to_a_tenant],
     kept_rest_ports=[8081],
-    finders=["find_user", "find_key", "find_refresh_token"],
+    finders=[
+        "find_user",
+        "find_key",
+        "find_refresh_token",
+        "find_staff",
+        "list_staff",
+        "find_home",
+    ],
 )

@@ -59,6 +59,13 @@ class UserNotFound(BillplaneError):
     reason = "USER_NOT_FOUND"
 
 
+class StaffMemberNotFound(BillplaneError):
+    """No such member of the staff."""
+
+    kind = Kind.NOT_FOUND
+    reason = "STAFF_MEMBER_NOT_FOUND"
+
+
 class TenantNotFound(BillplaneError):
     """No such tenant."""
 

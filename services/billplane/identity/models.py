@@ -50,6 +50,18 @@ class MembershipRow(Base):
     created_at: Mapped[datetime]
 
 
+class StaffRow(Base):
+    """A person of the operating company, in the tenant that its registration made."""
+
+    __tablename__ = "staff"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    user_id: Mapped[str] = mapped_column(primary_key=True)
+    role: Mapped[str]
+    granted_by: Mapped[str]
+    granted_at: Mapped[datetime]
+
+
 class RefreshTokenRow(Base):
     """A refresh token, by its hash."""
 

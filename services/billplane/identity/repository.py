@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text, update
+from sqlalchemy import delete, select, text, update
+from sqlalchemy.dialects.postgresql import insert
 
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.rest import Page, fetch_page
@@ -13,6 +14,7 @@ from billplane.identity.models import (
     ApiKeyRow,
     MembershipRow,
     RefreshTokenRow,
+    StaffRow,
     TenantRow,
     UserRow,
 )
@@ -43,6 +45,57 @@ async def find_refresh_token(runtime: Runtime, token_hash: str) -> Any:
             text("SELECT * FROM identity.find_refresh_token(:hash)"), {"hash": token_hash}
         )
         return found.one_or_none()
+
+
+async def find_staff(runtime: Runtime, user_id: str) -> Any:
+    """Return a member of the staff, whatever its home; None for who is none."""
+    async with runtime.database.across_tenants() as session:
+        found = await session.execute(
+            text("SELECT * FROM identity.find_staff(:user_id)"), {"user_id": user_id}
+        )
+        return found.one_or_none()
+
+
+async def page_of_staff(runtime: Runtime, before: str, row_limit: int) -> Sequence[Any]:
+    """Return members of the staff whose user ids are below one, or the first."""
+    async with runtime.database.across_tenants() as session:
+        found = await session.execute(
+            text("SELECT * FROM identity.list_staff(:before, :row_limit)"),
+            {"before": before, "row_limit": row_limit},
+        )
+        return found.all()
+
+
+async def find_home(runtime: Runtime, user_id: str) -> str | None:
+    """Return the tenant that a user's registration made; None for an unknown one."""
+    async with runtime.database.across_tenants() as session:
+        found: str | None = await session.scalar(
+            text("SELECT identity.find_home(:user_id)"), {"user_id": user_id}
+        )
+        return found
+
+
+async def put_staff(tx: Transaction, user_id: str, role: str, granted_by: str) -> None:
+    """Make a user of the tenant a member of the staff, or change its role."""
+    new = insert(StaffRow).values(
+        tenant_id=tx.tenant_id,
+        user_id=user_id,
+        role=role,
+        granted_by=granted_by,
+        granted_at=tx.now,
+    )
+    await tx.session.execute(
+        new.on_conflict_do_update(
+            index_elements=["tenant_id", "user_id"],
+            set_={name: new.excluded[name] for name in ("role", "granted_by", "granted_at")},
+            where=StaffRow.role != new.excluded.role,
+        )
+    )
+
+
+async def delete_staff(tx: Transaction, user_id: str) -> None:
+    """End a user's membership of the staff."""
+    await tx.session.execute(delete(StaffRow).where(StaffRow.user_id == user_id))
 
 
 async def tenant(tx: ReadTransaction) -> TenantRow | None:

@@ -4,9 +4,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from billplane.chassis.auth import decode_user_token, user_principal
 from billplane.chassis.database import ReadTransaction, Transaction
+from billplane.chassis.rest import Page
 from billplane.chassis.rpc import Call, Rpc, to_timestamp
 from billplane.identity.models import TenantRow
-from billplane.identity.service import keys, sessions, tenants
+from billplane.identity.service import keys, sessions, staff, tenants
 from billplane.protos.identity.v1 import identity_pb2 as pb
 
 rpc = Rpc(pb.DESCRIPTOR.services_by_name["IdentityService"])
@@ -86,6 +87,53 @@ async def CreateTestKey(
     """Make a test key for the tenant."""
     key, row = await keys.create_test_key(tx, name=request.name, scopes=list(request.scopes))
     return pb.CreateTestKeyResponse(key=key, key_id=row.id)
+
+
+@rpc.steps
+async def GetStaffRole(call: Call, request: pb.GetStaffRoleRequest) -> pb.GetStaffRoleResponse:
+    """Tell a user's role at the operating company."""
+    role = await staff.get_role(call.runtime, call.principal, request.user_id)
+    return pb.GetStaffRoleResponse(role=role)
+
+
+@rpc.steps
+async def GrantStaff(call: Call, request: pb.GrantStaffRequest) -> pb.GrantStaffResponse:
+    """Make a user a member of the staff."""
+    member = await staff.grant_staff(
+        call.runtime,
+        call.principal,
+        user_id=request.user_id,
+        role=request.role,
+        granted_by=request.granted_by,
+    )
+    return pb.GrantStaffResponse(member=_member(member))
+
+
+@rpc.steps
+async def RevokeStaff(call: Call, request: pb.RevokeStaffRequest) -> pb.RevokeStaffResponse:
+    """End a user's membership of the staff."""
+    member = await staff.revoke_staff(call.runtime, call.principal, user_id=request.user_id)
+    return pb.RevokeStaffResponse(member=_member(member))
+
+
+@rpc.steps
+async def ListStaff(call: Call, request: pb.ListStaffRequest) -> pb.ListStaffResponse:
+    """List the staff."""
+    page = Page.of(request.page_size, request.page_token)
+    members, cursor = await staff.list_staff(call.runtime, call.principal, page)
+    return pb.ListStaffResponse(
+        members=[_member(member) for member in members], next_page_token=cursor or ""
+    )
+
+
+def _member(member: staff.Member) -> pb.StaffMember:
+    return pb.StaffMember(
+        user_id=member.user_id,
+        email=member.email,
+        role=member.role,
+        granted_by=member.granted_by,
+        granted_at=to_timestamp(member.granted_at),
+    )
 
 
 def _tenant(row: TenantRow, has_live_key: bool) -> pb.Tenant:

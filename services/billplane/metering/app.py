@@ -68,6 +68,6 @@ app = ServiceApp(
     asgi=routes,
     start=start_metering,
     finders=["unknown_subjects", "due_threshold_checks"],
-    batch_writers=["prepare_incoming", "store_incoming", "note_changes"],
+    batch_writers=["prepare_incoming", "store_incoming", "note_changes", "make_usage_month"],
     extra={"openapi": OPENAPI},
 )

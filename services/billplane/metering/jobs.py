@@ -16,6 +16,7 @@ jobs = Jobs()
 SUBJECTS_AT_ONCE = 500
 CHECKS_AT_ONCE = 200
 LOOK_AGAIN = timedelta(minutes=5)
+MONTHS_AT_ONCE = 80
 
 UNATTRIBUTED = Gauge(
     "billplane_metering_unattributed_subjects",
@@ -50,6 +51,17 @@ async def check_thresholds(worker: Worker) -> None:
             _log.exception("threshold_check_failed", subject=row.subject)
         async with Call(runtime, principal) as call:
             await thresholds.put_off(call, row.subject, row.event_type)
+
+
+@jobs.every(600)
+async def make_months(worker: Worker) -> None:
+    """Give each month of usage a partition, before its usage comes or soon after."""
+    now = worker.runtime.clock.now()
+    for _ in range(MONTHS_AT_ONCE):
+        (row,) = await worker.find("make_usage_month", around=now)
+        if row.make_usage_month is None:
+            return
+        _log.info("usage_month_made", month=row.make_usage_month.strftime("%Y-%m"))
 
 
 @jobs.every(60)

@@ -164,7 +164,7 @@ async def adjust_balance(
     """
     call.principal.require("wallets:write")
     found = await wallets.find(call, target)
-    call.principal.require_staff()
+    call.principal.require_staff("wallets:write")
 
     async def decide(tx: Transaction, held: Held) -> OperationRow:
         if amount_minor > 0:

@@ -15,6 +15,7 @@ from billplane.chassis.auth import Principal
 from billplane.chassis.clock import Clock
 from billplane.chassis.database.pool import LingeringPool
 from billplane.chassis.database.transaction import ReadTransaction, Transaction
+from billplane.chassis.database.watching import PATIENT, watch
 from billplane.chassis.errors import StoreUnavailable, TenantRequired
 
 if TYPE_CHECKING:
@@ -41,7 +42,9 @@ def async_url(url: str) -> str:
     return parsed.render_as_string(hide_password=False)
 
 
-def engine_for(url: str, size: int = 5, overflow: int = 5) -> AsyncEngine:
+def engine_for(
+    url: str, size: int = 5, overflow: int = 5, answer_seconds: float = 60
+) -> AsyncEngine:
     """Return the process's engine of a database server; services at one address share it."""
     if url not in _ENGINES:
         engine = create_async_engine(
@@ -50,11 +53,11 @@ def engine_for(url: str, size: int = 5, overflow: int = 5) -> AsyncEngine:
             pool_size=size,
             max_overflow=overflow,
             pool_timeout=10,
-            pool_pre_ping=True,
             pool_recycle=1800,
             connect_args={"server_settings": {"application_name": "billplane"}, "timeout": 5},
         )
         event.listen(engine.sync_engine, "before_cursor_execute", _note_write)
+        watch(engine, answer_seconds)
         _ENGINES[url] = engine
     return _ENGINES[url]
 
@@ -79,11 +82,19 @@ def _note_write(
 class Database:
     """The transactions of one service: its schema, its app role, one tenant at a time."""
 
-    def __init__(self, service: str, url: str, clock: Clock, size: int, overflow: int) -> None:
+    def __init__(
+        self,
+        service: str,
+        url: str,
+        clock: Clock,
+        size: int,
+        overflow: int,
+        answer_seconds: float = 60,
+    ) -> None:
         self.service = service
         self.url = url
         self.clock = clock
-        self.engine = engine_for(url, size, overflow).execution_options(
+        self.engine = engine_for(url, size, overflow, answer_seconds).execution_options(
             schema_translate_map={"service": service}
         )
         _USERS[url] += 1
@@ -124,7 +135,8 @@ class Database:
         """Open a transaction with no tenant.
 
         As `app` only worker functions find rows in it; as `reader` every tenant can be read. All
-        statements of a `snapshot` see the same instant, whatever is written meanwhile.
+        statements of a `snapshot` see the same instant, whatever is written meanwhile, and may take
+        as long as they need.
         """
         async with self._open(role, None, snapshot=snapshot) as session:
             yield session
@@ -145,6 +157,8 @@ class Database:
                     execution_options={"isolation_level": "REPEATABLE READ"} if snapshot else None
                 )
                 connection.info["wrote"] = False
+                if snapshot:
+                    connection.info[PATIENT] = True
                 await session.execute(
                     _BEGIN,
                     {

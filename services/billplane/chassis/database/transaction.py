@@ -57,9 +57,9 @@ class ReadTransaction:
         """Raise InternalOnly unless a service or the operator calls."""
         self.principal.require_internal()
 
-    def require_staff(self) -> None:
-        """Raise StaffOnly unless somebody of the operating company calls."""
-        self.principal.require_staff()
+    def require_staff(self, scope: str = "") -> None:
+        """Raise StaffOnly unless somebody of the operating company calls, in a role for this."""
+        self.principal.require_staff(scope)
 
     def channel(self, service: str) -> grpc.aio.Channel:
         """Return the channel to a peer; pass it to the peer's stub."""
@@ -99,6 +99,7 @@ class Transaction(ReadTransaction):
     correlation_id = ""
     afterwards: tuple[Callable[[], None], ...] = ()
     answers_secret = False
+    staff_told = False
 
     def answer_secret(self) -> None:
         """Note that the answer shows a secret: it is kept sealed for a repeat of the request."""

@@ -44,7 +44,8 @@ class Relay:
         self._failures: dict[str, int] = {}
         self._held: dict[str, float] = {}
         self._retention = {
-            declared.wire_type: declared.retention_seconds for declared in runtime.app.messages
+            declared.wire_type: declared.retention_seconds
+            for declared in runtime.message_types.values()
         }
         runtime.transport.when_ready(self._broker_ready)
 

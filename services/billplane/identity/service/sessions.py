@@ -188,6 +188,8 @@ def public_keys(settings: IdentitySettings) -> list[Ed25519PublicKey]:
 async def _open(runtime: Runtime, user_id: str, tenant_id: str, role: str) -> Session:
     settings: IdentitySettings = runtime.settings  # type: ignore[assignment]
     refresh_token = domain.make_refresh_token()
+    member = await repository.find_staff(runtime, user_id)
+    staff = "" if member is None else str(member.role)
     principal = service_principal("identity", tenant_id, livemode=False)
     async with runtime.database.write(runtime, principal) as tx:
         tx.session.add(
@@ -201,13 +203,15 @@ async def _open(runtime: Runtime, user_id: str, tenant_id: str, role: str) -> Se
             )
         )
     return Session(
-        _access_token(settings, user_id, tenant_id, role),
+        _access_token(settings, user_id, tenant_id, role, staff),
         settings.access_token_seconds,
         refresh_token,
     )
 
 
-def _access_token(settings: IdentitySettings, user_id: str, tenant_id: str, role: str) -> str:
+def _access_token(
+    settings: IdentitySettings, user_id: str, tenant_id: str, role: str, staff: str
+) -> str:
     key = signing_keys(settings)[0]
     claims: dict[str, Any] = {
         "iss": ISSUER,
@@ -217,6 +221,9 @@ def _access_token(settings: IdentitySettings, user_id: str, tenant_id: str, role
         "role": role,
         "exp": int(time.time()) + settings.access_token_seconds,
     }
+    if staff:
+        # No right by itself: it has whoever verifies the token ask whether it holds.
+        claims["staff"] = staff
     return jwt.encode(claims, key, algorithm="EdDSA", headers={"kid": key_id(key.public_key())})
 
 

@@ -21,6 +21,7 @@ async def lock_event(tx: Transaction, source: str, event_id: str) -> UsageEventR
     query = (
         select(UsageEventRow)
         .where(
+            UsageEventRow.tenant_id == tx.tenant_id,
             UsageEventRow.livemode == tx.livemode,
             UsageEventRow.source == source,
             UsageEventRow.id == event_id,
@@ -46,6 +47,7 @@ async def adjust(
     adjustment_id = ids.new("adj")
     bound = {
         "id": adjustment_id,
+        "tenant": tx.tenant_id,
         "livemode": tx.livemode,
         "source": event.source,
         "event": event.id,
@@ -57,7 +59,7 @@ async def adjust(
         "now": tx.now,
     }
     session = tx.session
-    of_event = "livemode = :livemode AND source = :source AND id = :event"
+    of_event = "tenant_id = :tenant AND livemode = :livemode AND source = :source AND id = :event"
     await session.execute(
         text(
             "INSERT INTO metering.usage_adjustments (tenant_id, id, livemode, kind, source,"  # noqa: S608 - fixed words

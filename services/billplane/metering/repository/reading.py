@@ -84,7 +84,8 @@ async def usage_from_records(tx: ReadTransaction, asked: Asked) -> Sequence[Row[
         f"SELECT {bucket} AS bucket, ARRAY[{', '.join(groups)}]::text[] AS dimensions,"  # noqa: S608 - fixed words and bound values
         f" {_OF_RECORDS[asked.meter.aggregation]} AS quantity,"
         " sum(event_count) AS events FROM metering.usage_records"
-        " WHERE livemode = :livemode AND customer_id = ANY (:subjects) AND meter_id = :meter"
+        " WHERE tenant_id = :tenant AND livemode = :livemode AND customer_id = ANY (:subjects)"
+        " AND meter_id = :meter"
         f" AND starts_at >= :from_at AND starts_at < :ends_at{where} GROUP BY 1, 2",
         bound | {"meter": asked.meter.id},
     )
@@ -205,7 +206,7 @@ def _points(asked: Asked) -> tuple[str, dict[str, Any]]:
         f"SELECT e.event_at, e.source, e.id, e.data, ARRAY[{', '.join(groups)}]::text[]"  # noqa: S608 - fixed words and bound values
         f" AS dimensions, ARRAY[{', '.join(series)}]::text[] AS series,"
         f" {value} AS value, {number_} AS number FROM metering.usage_events e"
-        " WHERE e.voided_at IS NULL AND e.livemode = :livemode"
+        " WHERE e.tenant_id = :tenant AND e.voided_at IS NULL AND e.livemode = :livemode"
         " AND e.subject = ANY (:subjects) AND e.event_type = :type"
         f" AND e.event_at < :ends_at{where}",
         bound,
@@ -218,6 +219,8 @@ def _common(tx: ReadTransaction, asked: Asked) -> dict[str, Any]:
         # A bucket begins with its first instant, so that what lies before needs no look.
         from_at = max(from_at, asked.after[0])
     return {
+        # The database parts tenants; named, their partition alone is looked at.
+        "tenant": tx.tenant_id,
         "livemode": tx.livemode,
         "subjects": list(asked.subjects),
         "starts_at": asked.starts_at,

@@ -44,10 +44,11 @@ async def counts_of_subjects(tx: ReadTransaction, subjects: Sequence[str]) -> Se
         text(
             "SELECT subject, count(*) AS events, min(event_at) AS first_at,"
             " max(event_at) AS last_at"
-            " FROM metering.usage_events WHERE livemode = :livemode AND subject = ANY (:subjects)"
+            " FROM metering.usage_events WHERE tenant_id = :tenant AND livemode = :livemode"
+            " AND subject = ANY (:subjects)"
             " GROUP BY subject ORDER BY subject"
         ),
-        {"livemode": tx.livemode, "subjects": list(subjects)},
+        {"tenant": tx.tenant_id, "livemode": tx.livemode, "subjects": list(subjects)},
     )
     return found.all()
 

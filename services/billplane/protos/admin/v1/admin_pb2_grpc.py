@@ -55,6 +55,21 @@ class AdminServiceStub:
                 request_serializer=billplane_dot_protos_dot_admin_dot_v1_dot_admin__pb2.ListAuditEntriesRequest.SerializeToString,
                 response_deserializer=billplane_dot_protos_dot_admin_dot_v1_dot_admin__pb2.ListAuditEntriesResponse.FromString,
                 _registered_method=True)
+        self.ListStaff = channel.unary_unary(
+                '/billplane.admin.v1.AdminService/ListStaff',
+                request_serializer=billplane_dot_protos_dot_admin_dot_v1_dot_admin__pb2.ListStaffRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_admin_dot_v1_dot_admin__pb2.ListStaffResponse.FromString,
+                _registered_method=True)
+        self.GrantStaff = channel.unary_unary(
+                '/billplane.admin.v1.AdminService/GrantStaff',
+                request_serializer=billplane_dot_protos_dot_admin_dot_v1_dot_admin__pb2.GrantStaffRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_admin_dot_v1_dot_admin__pb2.GrantStaffResponse.FromString,
+                _registered_method=True)
+        self.RevokeStaff = channel.unary_unary(
+                '/billplane.admin.v1.AdminService/RevokeStaff',
+                request_serializer=billplane_dot_protos_dot_admin_dot_v1_dot_admin__pb2.RevokeStaffRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_admin_dot_v1_dot_admin__pb2.RevokeStaffResponse.FromString,
+                _registered_method=True)
 
 
 class AdminServiceServicer:
@@ -89,6 +104,27 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListStaff(self, request, context):
+        """Lists the people of the operating company.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GrantStaff(self, request, context):
+        """Makes a user a member of the staff, or changes its role.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeStaff(self, request, context):
+        """Ends a user's membership of the staff, at once.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,6 +147,21 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.ListAuditEntries,
                     request_deserializer=billplane_dot_protos_dot_admin_dot_v1_dot_admin__pb2.ListAuditEntriesRequest.FromString,
                     response_serializer=billplane_dot_protos_dot_admin_dot_v1_dot_admin__pb2.ListAuditEntriesResponse.SerializeToString,
+            ),
+            'ListStaff': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListStaff,
+                    request_deserializer=billplane_dot_protos_dot_admin_dot_v1_dot_admin__pb2.ListStaffRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_admin_dot_v1_dot_admin__pb2.ListStaffResponse.SerializeToString,
+            ),
+            'GrantStaff': grpc.unary_unary_rpc_method_handler(
+                    servicer.GrantStaff,
+                    request_deserializer=billplane_dot_protos_dot_admin_dot_v1_dot_admin__pb2.GrantStaffRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_admin_dot_v1_dot_admin__pb2.GrantStaffResponse.SerializeToString,
+            ),
+            'RevokeStaff': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeStaff,
+                    request_deserializer=billplane_dot_protos_dot_admin_dot_v1_dot_admin__pb2.RevokeStaffRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_admin_dot_v1_dot_admin__pb2.RevokeStaffResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -222,6 +273,87 @@ class AdminService:
             '/billplane.admin.v1.AdminService/ListAuditEntries',
             billplane_dot_protos_dot_admin_dot_v1_dot_admin__pb2.ListAuditEntriesRequest.SerializeToString,
             billplane_dot_protos_dot_admin_dot_v1_dot_admin__pb2.ListAuditEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListStaff(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.admin.v1.AdminService/ListStaff',
+            billplane_dot_protos_dot_admin_dot_v1_dot_admin__pb2.ListStaffRequest.SerializeToString,
+            billplane_dot_protos_dot_admin_dot_v1_dot_admin__pb2.ListStaffResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GrantStaff(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.admin.v1.AdminService/GrantStaff',
+            billplane_dot_protos_dot_admin_dot_v1_dot_admin__pb2.GrantStaffRequest.SerializeToString,
+            billplane_dot_protos_dot_admin_dot_v1_dot_admin__pb2.GrantStaffResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeStaff(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.admin.v1.AdminService/RevokeStaff',
+            billplane_dot_protos_dot_admin_dot_v1_dot_admin__pb2.RevokeStaffRequest.SerializeToString,
+            billplane_dot_protos_dot_admin_dot_v1_dot_admin__pb2.RevokeStaffResponse.FromString,
             options,
             channel_credentials,
             insecure,

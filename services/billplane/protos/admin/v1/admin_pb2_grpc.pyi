@@ -41,6 +41,12 @@ class AdminServiceStub:
     """Has a service give a dead letter up."""
     ListAuditEntries: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListAuditEntriesRequest, _admin_pb2.ListAuditEntriesResponse]
     """Lists the audit log."""
+    ListStaff: _grpc.UnaryUnaryMultiCallable[_admin_pb2.ListStaffRequest, _admin_pb2.ListStaffResponse]
+    """Lists the people of the operating company."""
+    GrantStaff: _grpc.UnaryUnaryMultiCallable[_admin_pb2.GrantStaffRequest, _admin_pb2.GrantStaffResponse]
+    """Makes a user a member of the staff, or changes its role."""
+    RevokeStaff: _grpc.UnaryUnaryMultiCallable[_admin_pb2.RevokeStaffRequest, _admin_pb2.RevokeStaffResponse]
+    """Ends a user's membership of the staff, at once."""
 
 @_typing.type_check_only
 class AdminServiceAsyncStub(AdminServiceStub):
@@ -55,6 +61,12 @@ class AdminServiceAsyncStub(AdminServiceStub):
     """Has a service give a dead letter up."""
     ListAuditEntries: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListAuditEntriesRequest, _admin_pb2.ListAuditEntriesResponse]  # type: ignore[assignment]
     """Lists the audit log."""
+    ListStaff: _aio.UnaryUnaryMultiCallable[_admin_pb2.ListStaffRequest, _admin_pb2.ListStaffResponse]  # type: ignore[assignment]
+    """Lists the people of the operating company."""
+    GrantStaff: _aio.UnaryUnaryMultiCallable[_admin_pb2.GrantStaffRequest, _admin_pb2.GrantStaffResponse]  # type: ignore[assignment]
+    """Makes a user a member of the staff, or changes its role."""
+    RevokeStaff: _aio.UnaryUnaryMultiCallable[_admin_pb2.RevokeStaffRequest, _admin_pb2.RevokeStaffResponse]  # type: ignore[assignment]
+    """Ends a user's membership of the staff, at once."""
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     """What people of the operating company do for tenants; every action lands in the audit log."""
@@ -90,6 +102,30 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_admin_pb2.ListAuditEntriesResponse, _abc.Awaitable[_admin_pb2.ListAuditEntriesResponse]]:
         """Lists the audit log."""
+
+    @_abc_1.abstractmethod
+    def ListStaff(
+        self,
+        request: _admin_pb2.ListStaffRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.ListStaffResponse, _abc.Awaitable[_admin_pb2.ListStaffResponse]]:
+        """Lists the people of the operating company."""
+
+    @_abc_1.abstractmethod
+    def GrantStaff(
+        self,
+        request: _admin_pb2.GrantStaffRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.GrantStaffResponse, _abc.Awaitable[_admin_pb2.GrantStaffResponse]]:
+        """Makes a user a member of the staff, or changes its role."""
+
+    @_abc_1.abstractmethod
+    def RevokeStaff(
+        self,
+        request: _admin_pb2.RevokeStaffRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_admin_pb2.RevokeStaffResponse, _abc.Awaitable[_admin_pb2.RevokeStaffResponse]]:
+        """Ends a user's membership of the staff, at once."""
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
 

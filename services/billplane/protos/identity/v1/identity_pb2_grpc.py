@@ -70,6 +70,26 @@ class IdentityServiceStub:
                 request_serializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.CreateTestKeyRequest.SerializeToString,
                 response_deserializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.CreateTestKeyResponse.FromString,
                 _registered_method=True)
+        self.GetStaffRole = channel.unary_unary(
+                '/billplane.identity.v1.IdentityService/GetStaffRole',
+                request_serializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.GetStaffRoleRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.GetStaffRoleResponse.FromString,
+                _registered_method=True)
+        self.GrantStaff = channel.unary_unary(
+                '/billplane.identity.v1.IdentityService/GrantStaff',
+                request_serializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.GrantStaffRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.GrantStaffResponse.FromString,
+                _registered_method=True)
+        self.RevokeStaff = channel.unary_unary(
+                '/billplane.identity.v1.IdentityService/RevokeStaff',
+                request_serializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.RevokeStaffRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.RevokeStaffResponse.FromString,
+                _registered_method=True)
+        self.ListStaff = channel.unary_unary(
+                '/billplane.identity.v1.IdentityService/ListStaff',
+                request_serializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.ListStaffRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.ListStaffResponse.FromString,
+                _registered_method=True)
 
 
 class IdentityServiceServicer:
@@ -125,6 +145,34 @@ class IdentityServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetStaffRole(self, request, context):
+        """Tells which role a user has at the operating company now; empty for none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GrantStaff(self, request, context):
+        """Makes a user a member of the staff, or changes its role; for admin.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeStaff(self, request, context):
+        """Ends a user's membership of the staff, at once; for admin.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListStaff(self, request, context):
+        """Lists the staff; for admin.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_IdentityServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -162,6 +210,26 @@ def add_IdentityServiceServicer_to_server(servicer, server):
                     servicer.CreateTestKey,
                     request_deserializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.CreateTestKeyRequest.FromString,
                     response_serializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.CreateTestKeyResponse.SerializeToString,
+            ),
+            'GetStaffRole': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStaffRole,
+                    request_deserializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.GetStaffRoleRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.GetStaffRoleResponse.SerializeToString,
+            ),
+            'GrantStaff': grpc.unary_unary_rpc_method_handler(
+                    servicer.GrantStaff,
+                    request_deserializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.GrantStaffRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.GrantStaffResponse.SerializeToString,
+            ),
+            'RevokeStaff': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeStaff,
+                    request_deserializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.RevokeStaffRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.RevokeStaffResponse.SerializeToString,
+            ),
+            'ListStaff': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListStaff,
+                    request_deserializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.ListStaffRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.ListStaffResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -354,6 +422,114 @@ class IdentityService:
             '/billplane.identity.v1.IdentityService/CreateTestKey',
             billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.CreateTestKeyRequest.SerializeToString,
             billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.CreateTestKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetStaffRole(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.identity.v1.IdentityService/GetStaffRole',
+            billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.GetStaffRoleRequest.SerializeToString,
+            billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.GetStaffRoleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GrantStaff(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.identity.v1.IdentityService/GrantStaff',
+            billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.GrantStaffRequest.SerializeToString,
+            billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.GrantStaffResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeStaff(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.identity.v1.IdentityService/RevokeStaff',
+            billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.RevokeStaffRequest.SerializeToString,
+            billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.RevokeStaffResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListStaff(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.identity.v1.IdentityService/ListStaff',
+            billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.ListStaffRequest.SerializeToString,
+            billplane_dot_protos_dot_identity_dot_v1_dot_identity__pb2.ListStaffResponse.FromString,
             options,
             channel_credentials,
             insecure,

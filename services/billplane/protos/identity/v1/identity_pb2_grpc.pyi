@@ -47,6 +47,14 @@ class IdentityServiceStub:
     """Returns one tenant; for services and the operator."""
     CreateTestKey: _grpc.UnaryUnaryMultiCallable[_identity_pb2.CreateTestKeyRequest, _identity_pb2.CreateTestKeyResponse]
     """Makes a test key for the caller's tenant, which has nobody yet; for an installer."""
+    GetStaffRole: _grpc.UnaryUnaryMultiCallable[_identity_pb2.GetStaffRoleRequest, _identity_pb2.GetStaffRoleResponse]
+    """Tells which role a user has at the operating company now; empty for none."""
+    GrantStaff: _grpc.UnaryUnaryMultiCallable[_identity_pb2.GrantStaffRequest, _identity_pb2.GrantStaffResponse]
+    """Makes a user a member of the staff, or changes its role; for admin."""
+    RevokeStaff: _grpc.UnaryUnaryMultiCallable[_identity_pb2.RevokeStaffRequest, _identity_pb2.RevokeStaffResponse]
+    """Ends a user's membership of the staff, at once; for admin."""
+    ListStaff: _grpc.UnaryUnaryMultiCallable[_identity_pb2.ListStaffRequest, _identity_pb2.ListStaffResponse]
+    """Lists the staff; for admin."""
 
 @_typing.type_check_only
 class IdentityServiceAsyncStub(IdentityServiceStub):
@@ -67,6 +75,14 @@ class IdentityServiceAsyncStub(IdentityServiceStub):
     """Returns one tenant; for services and the operator."""
     CreateTestKey: _aio.UnaryUnaryMultiCallable[_identity_pb2.CreateTestKeyRequest, _identity_pb2.CreateTestKeyResponse]  # type: ignore[assignment]
     """Makes a test key for the caller's tenant, which has nobody yet; for an installer."""
+    GetStaffRole: _aio.UnaryUnaryMultiCallable[_identity_pb2.GetStaffRoleRequest, _identity_pb2.GetStaffRoleResponse]  # type: ignore[assignment]
+    """Tells which role a user has at the operating company now; empty for none."""
+    GrantStaff: _aio.UnaryUnaryMultiCallable[_identity_pb2.GrantStaffRequest, _identity_pb2.GrantStaffResponse]  # type: ignore[assignment]
+    """Makes a user a member of the staff, or changes its role; for admin."""
+    RevokeStaff: _aio.UnaryUnaryMultiCallable[_identity_pb2.RevokeStaffRequest, _identity_pb2.RevokeStaffResponse]  # type: ignore[assignment]
+    """Ends a user's membership of the staff, at once; for admin."""
+    ListStaff: _aio.UnaryUnaryMultiCallable[_identity_pb2.ListStaffRequest, _identity_pb2.ListStaffResponse]  # type: ignore[assignment]
+    """Lists the staff; for admin."""
 
 class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
     """Users, tenants and API keys."""
@@ -126,5 +142,37 @@ class IdentityServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_identity_pb2.CreateTestKeyResponse, _abc.Awaitable[_identity_pb2.CreateTestKeyResponse]]:
         """Makes a test key for the caller's tenant, which has nobody yet; for an installer."""
+
+    @_abc_1.abstractmethod
+    def GetStaffRole(
+        self,
+        request: _identity_pb2.GetStaffRoleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.GetStaffRoleResponse, _abc.Awaitable[_identity_pb2.GetStaffRoleResponse]]:
+        """Tells which role a user has at the operating company now; empty for none."""
+
+    @_abc_1.abstractmethod
+    def GrantStaff(
+        self,
+        request: _identity_pb2.GrantStaffRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.GrantStaffResponse, _abc.Awaitable[_identity_pb2.GrantStaffResponse]]:
+        """Makes a user a member of the staff, or changes its role; for admin."""
+
+    @_abc_1.abstractmethod
+    def RevokeStaff(
+        self,
+        request: _identity_pb2.RevokeStaffRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.RevokeStaffResponse, _abc.Awaitable[_identity_pb2.RevokeStaffResponse]]:
+        """Ends a user's membership of the staff, at once; for admin."""
+
+    @_abc_1.abstractmethod
+    def ListStaff(
+        self,
+        request: _identity_pb2.ListStaffRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_identity_pb2.ListStaffResponse, _abc.Awaitable[_identity_pb2.ListStaffResponse]]:
+        """Lists the staff; for admin."""
 
 def add_IdentityServiceServicer_to_server(servicer: IdentityServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
