@@ -47,7 +47,7 @@ class Call:
         # Where a refusal may become the key's answer, the first step leaves a mark against it.
         self._marks = keeps_refusals and bool(key)
         self.begun = False
-        self._stack = AsyncExitStack()
+        self._stack: AsyncExitStack | None = None
         self._last: Transaction | None = None
 
     async def __aenter__(self) -> Self:
@@ -59,7 +59,7 @@ class Call:
         error: BaseException | None,
         trace: "TracebackType | None",
     ) -> bool | None:
-        return await self._stack.__aexit__(kind, error, trace)
+        return await self._stack.__aexit__(kind, error, trace) if self._stack else None
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[ReadTransaction]:
@@ -104,6 +104,8 @@ class Call:
         Raises: Replay, IdempotencyKeyInUse, IdempotencyKeyReused.
         """
         runtime = self.runtime
+        if self._stack is None:
+            self._stack = AsyncExitStack()
         tx = await self._stack.enter_async_context(
             runtime.database.write(runtime, self.principal, self.request_id)
         )

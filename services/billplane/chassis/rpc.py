@@ -15,7 +15,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 from opentelemetry import context as trace_context
 from opentelemetry.propagate import extract
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars
 
 from billplane.chassis import acting, idempotency, ids, logging, metrics
 from billplane.chassis.call import Call
@@ -97,16 +97,21 @@ def _serve(
     runtime: "Runtime", name: str, entry: _Entry, method: MethodDescriptor, choose: "Choose | None"
 ) -> Any:
     classes = GetMessageClass(method.input_type), GetMessageClass(method.output_type)
+    # Once, and not by each call: binding a logger and looking for a counter cost more than they do.
+    log, count_of = _log.bind(), metrics.CALLS.labels
+    counters: dict[str, Any] = {}
 
     async def serve(raw: bytes, context: Any) -> Message:
         started = time.perf_counter()
         headers = dict(context.invocation_metadata() or ())
         call_id = str(headers.get("x-request-id") or ids.new("req"))[:128]
-        token = trace_context.attach(extract(headers))
+        # Each call is a task of its own, and what is bound here ends with it.
+        if "traceparent" in headers or "baggage" in headers:
+            trace_context.attach(extract(headers))
+        bind_contextvars(service=runtime.name, request_id=call_id)
         code = "OK"
         try:
-            with bound_contextvars(service=runtime.name, request_id=call_id):
-                return await _answer(runtime, name, entry, raw, headers, call_id, classes, choose)
+            return await _answer(runtime, name, entry, raw, headers, call_id, classes, choose)
         except BillplaneError as error:
             code = error.kind.grpc_code.name
             await context.abort_with_status(rpc_status.to_status(status_of(error)))
@@ -115,17 +120,17 @@ def _serve(
             raise
         except Exception as error:
             code = "INTERNAL"
-            _log.exception("rpc_failed", method=name, request_id=call_id)
+            log.exception("rpc_failed", method=name, request_id=call_id)
             hidden = BillplaneError("an internal error; the log has it under this request id")
             hidden.metadata = {"request_id": call_id}
             await context.abort_with_status(rpc_status.to_status(status_of(hidden)))
             raise error  # not reached: abort raises
         finally:
-            trace_context.detach(token)
-            metrics.CALLS.labels(runtime.name, name, code).inc()
-            _log.debug(
-                "rpc_answered", method=name, code=code, seconds=time.perf_counter() - started
-            )
+            counter = counters.get(code)
+            if counter is None:
+                counter = counters[code] = count_of(runtime.name, name, code)
+            counter.inc()
+            log.debug("rpc_answered", method=name, code=code, seconds=time.perf_counter() - started)
 
     return serve
 
@@ -162,7 +167,7 @@ async def _answer(
         try:
             async with Call(runtime, principal, call_id, key=key, fingerprint=print_) as call:
                 response = await entry.function(call, request)
-                await call.answer(200, {}, response.SerializeToString())
+                await call.answer(200, {}, response.SerializeToString() if key else b"")
                 return response
         except idempotency.Replay as replay:
             return response_class.FromString(replay.answer.body)
