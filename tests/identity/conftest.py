@@ -2,13 +2,13 @@
 
 import pytest
 
-from tests.identity.people import Person
+from tests.identity.people import STAFF_KEY, Person
 
 
 @pytest.fixture(scope="module")
 async def home(make_stores, run_platform):
     """Run identity behind the gateway, with tenants that must be activated."""
-    environ = {"BILLPLANE_GATEWAY_LOGINS_PER_MINUTE": "100000"}
+    environ = {"BILLPLANE_GATEWAY_LOGINS_PER_MINUTE": "100000", "BILLPLANE_ADMIN_KEY": STAFF_KEY}
     services = ("gateway", "identity", "tax")
     async with run_platform(await make_stores(), services, **environ) as found:
         yield found

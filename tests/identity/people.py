@@ -3,6 +3,7 @@
 import secrets
 
 PASSWORD = "correct horse battery"
+STAFF_KEY = "a-staff-key-that-is-long-enough-0001"
 
 
 class Person:

@@ -9,7 +9,7 @@ from billplane.protos.identity.v1 import identity_pb2 as pb
 from billplane.protos.identity.v1 import identity_pb2_grpc
 
 from tests.fixtures.platform import SECRET
-from tests.identity.people import Person, try_key
+from tests.identity.people import STAFF_KEY, Person, try_key
 
 
 async def test_a_key_is_shown_once_and_stored_as_a_hash(home, ada):
@@ -34,6 +34,25 @@ async def test_a_key_may_do_what_its_scopes_say(home, ada):
         "PUT", "/v1/tax_settings", json={"country": "AT"}, headers=headers, expect=403
     )
     assert refused["reason"] == "SCOPE_MISSING"
+
+
+async def test_only_staff_takes_the_limits_off_a_key(home, ada):
+    body = {"name": "load", "limits": "none"}
+    refused = await ada.post("/auth/api_keys", body, 403)
+    assert refused["reason"] == "STAFF_ONLY"
+    usual = await ada.post("/auth/api_keys", {"name": "usual"}, 201)
+    staff = {"X-Admin-Key": STAFF_KEY, "Billplane-Tenant": ada.tenant_id, "Authorization": ""}
+    made = await home.request("POST", "/auth/api_keys", json=body, headers=staff, expect=201)
+    assert (usual["limits"], made["limits"]) == ("standard", "none")
+    next_one = await ada.post(f"/auth/api_keys/{made['id']}/rotate", {}, 201)
+    assert next_one["limits"] == "none"
+    told = {}
+    for key in (usual, made, next_one):
+        headers = {"Authorization": f"Bearer {key['key']}"}
+        async with home.http.get(home.url("/v1/tax_settings"), headers=headers) as answer:
+            assert answer.status == 200
+            told[key["id"]] = "RateLimit-Limit" in answer.headers
+    assert told == {usual["id"]: True, made["id"]: False, next_one["id"]: False}
 
 
 async def test_keys_do_not_make_keys(home, ada):

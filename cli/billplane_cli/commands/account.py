@@ -120,9 +120,18 @@ def create_key(
     expires_at: Annotated[
         str | None, typer.Option("--expires-at", help="Such as 2027-01-01T00:00:00Z.")
     ] = None,
+    limits: Annotated[
+        str | None,
+        typer.Option("--limits", help="none: its requests are not counted; for staff to give."),
+    ] = None,
 ) -> None:
     """Create a key and show it, this once."""
-    given: dict[str, Any] = {"name": name, "scopes": scope, "expires_at": expires_at}
+    given: dict[str, Any] = {
+        "name": name,
+        "scopes": scope,
+        "expires_at": expires_at,
+        "limits": limits,
+    }
     body = {"type": key_type, **{key: value for key, value in given.items() if value}}
     session.output.show(session.client.post("/auth/api_keys", body))
     session.output.warn("Keep the key now: it is not shown again.")

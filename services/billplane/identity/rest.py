@@ -65,6 +65,7 @@ async def create_key(body: schemas.KeyBody, tx: Writer) -> schemas.NewKey:
         livemode=body.type == "live",
         name=body.name,
         scopes=list(body.scopes),
+        unlimited=body.limits == "none",
         expires_at=body.expires_at,
     )
     return _new(key, row)
@@ -118,6 +119,7 @@ def _key(row: ApiKeyRow) -> schemas.Key:
         livemode=row.livemode,
         name=row.name,
         scopes=list(row.scopes),
+        limits="none" if row.unlimited else "standard",
         expires_at=row.expires_at,
         last_used_at=row.last_used_at,
         revoked_at=row.revoked_at,

@@ -61,11 +61,12 @@ class Me(Resource):
 
 
 class KeyBody(Body):
-    """An API key to be."""
+    """An API key to be; only staff may take the limits off it."""
 
     type: Literal["test", "live"] = "test"
     name: Text = ""
     scopes: list[Text] = Field(default_factory=lambda: ["*"], min_length=1, max_length=50)
+    limits: Literal["standard", "none"] = "standard"
     expires_at: Instant | None = None
 
 
@@ -77,6 +78,7 @@ class Key(Resource):
     livemode: bool
     name: str
     scopes: list[str]
+    limits: Literal["standard", "none"]
     expires_at: datetime | None
     last_used_at: datetime | None
     revoked_at: datetime | None

@@ -21,13 +21,18 @@ async def create_key(
     livemode: bool,
     name: str,
     scopes: list[str],
+    unlimited: bool,
     expires_at: datetime | None,
 ) -> tuple[str, ApiKeyRow]:
     """Make an API key; the key itself is returned here and never again.
 
-    Raises: UserOnly, ScopeMissing, TenantNotActivated, Invalid.
+    `unlimited`: the gateway counts none of its requests; for staff to give.
+
+    Raises: UserOnly, StaffOnly, ScopeMissing, TenantNotActivated, Invalid.
     """
-    _require_user(tx.principal)
+    _require_person(tx.principal)
+    if unlimited:
+        tx.require_staff("keys:write")
     tx.authorize("keys:live" if livemode else "keys:test")
     domain.check_scopes(scopes)
     if expires_at is not None and expires_at <= tx.now:
@@ -36,7 +41,7 @@ async def create_key(
     tenant = await repository.tenant(tx)
     if livemode and (tenant is None or not tenant.live):
         raise TenantNotActivated("this tenant may make test keys only until it is activated")
-    return _store(tx, livemode, name, scopes, expires_at)
+    return _store(tx, livemode, name, scopes, unlimited, expires_at)
 
 
 async def create_test_key(
@@ -50,11 +55,16 @@ async def create_test_key(
     domain.check_scopes(scopes)
     if await repository.tenant(tx) is None:
         raise TenantNotFound(f"there is no tenant {tx.tenant_id}")
-    return _store(tx, False, name, scopes, None)
+    return _store(tx, False, name, scopes, False, None)
 
 
 def _store(
-    tx: Transaction, livemode: bool, name: str, scopes: list[str], expires_at: datetime | None
+    tx: Transaction,
+    livemode: bool,
+    name: str,
+    scopes: list[str],
+    unlimited: bool,
+    expires_at: datetime | None,
 ) -> tuple[str, ApiKeyRow]:
     key, parts = domain.make_key(livemode=livemode)
     tx.answer_secret()
@@ -65,7 +75,7 @@ def _store(
         name=name,
         hash=parts.hash,
         scopes=scopes,
-        unlimited=False,
+        unlimited=unlimited,
         created_by=tx.principal.subject,
         expires_at=expires_at,
         last_used_at=None,
@@ -100,7 +110,7 @@ async def rotate_key(tx: Transaction, key_id: str) -> tuple[str, ApiKeyRow]:
 
     Raises: KeyNotFound, UserOnly, ScopeMissing.
     """
-    _require_user(tx.principal)
+    _require_person(tx.principal)
     row = await get_key(tx, key_id)
     tx.authorize("keys:live" if row.livemode else "keys:test")
     if row.revoked_at is not None:
@@ -108,7 +118,7 @@ async def rotate_key(tx: Transaction, key_id: str) -> tuple[str, ApiKeyRow]:
     ends_at = tx.now + OVERLAP
     expires_at = row.expires_at
     row.expires_at = min(ends_at, expires_at) if expires_at else ends_at
-    return _store(tx, row.livemode, row.name, list(row.scopes), expires_at)
+    return _store(tx, row.livemode, row.name, list(row.scopes), row.unlimited, expires_at)
 
 
 async def revoke_key(tx: Transaction, key_id: str) -> None:
@@ -116,7 +126,7 @@ async def revoke_key(tx: Transaction, key_id: str) -> None:
 
     Raises: KeyNotFound, UserOnly, ScopeMissing.
     """
-    _require_user(tx.principal)
+    _require_person(tx.principal)
     row = await get_key(tx, key_id)
     tx.authorize("keys:live" if row.livemode else "keys:test")
     if row.revoked_at is None:
@@ -147,6 +157,6 @@ async def validate_key(runtime: Runtime, key: str) -> ApiKeyRow:
     return found
 
 
-def _require_user(principal: Principal) -> None:
-    if not principal.subject.startswith("user:"):
+def _require_person(principal: Principal) -> None:
+    if not principal.subject.startswith("user:") and not principal.staff:
         raise UserOnly("log in as a person to manage API keys")
