@@ -77,7 +77,11 @@ async def test_the_merged_document_has_every_path(platform):
     for name in catalog.SERVICES:
         if catalog.load(name).front is None:
             own = platform.platform.runtimes[name].openapi["paths"]
-            assert own.keys() <= merged["paths"].keys(), name
+            # A plain request for customers is the billing's, in whatever other dialect they speak.
+            theirs = {path for path in own if path.startswith("/v1/customers")}
+            reached = own.keys() - (theirs if name == "payment" else set())
+            assert reached <= merged["paths"].keys(), name
+    assert "/v1/customers/{customer}/payment_methods" not in merged["paths"]
     references = set(_references(merged))
     known = {f"#/components/schemas/{name}" for name in merged["components"]["schemas"]}
     assert references <= known

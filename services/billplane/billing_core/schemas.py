@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from billplane.chassis.fields import Instant, Integer
+from billplane.chassis.fields import Flag, Instant, Integer
 from billplane.chassis.rest import Body, Resource
 from billplane.money import MINOR_MAX
 from billplane.resources.common import Currency
@@ -112,7 +112,7 @@ class ChargeBody(Body):
     reference: Text = ""
     description: LongText = ""
     invoice_id: Text = ""
-    partial: bool = False
+    partial: Flag = False
 
 
 class ReserveBody(Body):
@@ -130,7 +130,7 @@ class CommitBody(Body):
     """How much of what is set aside is taken, and whether the rest is freed."""
 
     amount_minor: Amount | None = None
-    final: bool = False
+    final: Flag = False
     reference: Text = ""
 
 

@@ -63,3 +63,5 @@ CountryOrEmpty = Annotated[
     str, StringConstraints(pattern="^([A-Z]{2})?$"), AfterValidator(_known_country)
 ]
 Integer = Annotated[int, Field(strict=True)]
+# Neither 0 nor "no" is false.
+Flag = Annotated[bool, Field(strict=True)]

@@ -14,7 +14,7 @@ from structlog.contextvars import bound_contextvars
 from billplane.chassis import acting, docs, ids, logging, metrics
 from billplane.chassis.app import Asgi, Route
 from billplane.chassis.auth import Principal
-from billplane.chassis.errors import BillplaneError, BodyTooLarge, problem_json
+from billplane.chassis.errors import BillplaneError, BodyTooLarge, Kind, problem_json
 from billplane.chassis.routing import prepare_refusal
 from billplane.chassis.runtime import Runtime
 from billplane.chassis.stripe_dialect.answers import send_refusal
@@ -242,6 +242,8 @@ async def send_problem(send: Any, error: BillplaneError, request_id: str) -> Non
     ]
     if error.retry_after_seconds is not None:
         headers.append((b"retry-after", str(error.retry_after_seconds).encode()))
+    if error.kind is Kind.METHOD_NOT_ALLOWED:
+        headers.append((b"allow", str(error.metadata.get("allow", "")).encode()))
     if error.kind.http_status == 401:
         headers.append((b"www-authenticate", b'Bearer realm="billplane"'))
     await send(

@@ -4,9 +4,9 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from billplane.chassis import docs, ids, logging, metrics
 from billplane.chassis.errors import (
@@ -18,11 +18,11 @@ from billplane.chassis.errors import (
     problem_json,
 )
 from billplane.chassis.idempotency import Replay
-from billplane.chassis.middleware import Middleware, internal_error, match
+from billplane.chassis.middleware import Middleware, internal_error
+from billplane.chassis.openapi import document_of
 from billplane.chassis.rest import TextError, escaped, refusal, request_id
 from billplane.chassis.runtime import Runtime
-from billplane.chassis.stripe_dialect.answers import ERROR_SCHEMA, JSON, answer_headers
-from billplane.chassis.stripe_dialect.routes import FORM
+from billplane.chassis.stripe_dialect.answers import answer_headers
 
 _log = logging.get("rest")
 
@@ -60,82 +60,9 @@ def build(runtime: Runtime) -> Middleware:
     if app.rest is not None:
         api.include_router(app.rest)
     raw = app.asgi(runtime) if app.asgi is not None else {}
-    runtime.openapi = openapi_of(api, runtime)
+    runtime.openapi = document_of(api, runtime)
     runtime.serve_open_path = _open_paths(runtime)
     return Middleware(runtime, api, raw)
-
-
-def openapi_of(api: FastAPI, runtime: Runtime) -> dict[str, Any]:
-    """Return the OpenAPI document, with the errors that every operation may answer."""
-    document = get_openapi(
-        title=api.title, version="v1", description=api.description, routes=api.routes
-    )
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    schemas["Problem"] = PROBLEM_SCHEMA
-    if any(route.dialect == "stripe" for route in runtime.app.routes):
-        schemas["StripeError"] = ERROR_SCHEMA
-    schemas.pop("HTTPValidationError", None)
-    schemas.pop("ValidationError", None)
-    document["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer"}}
-    content = {_PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    public = {route.prefix for route in runtime.app.routes if route.public}
-    for path, operations in document.get("paths", {}).items():
-        for operation in operations.values():
-            responses = operation.setdefault("responses", {})
-            responses.pop("422", None)
-            responses["default"] = {"description": "What is wrong", "content": content}
-            if _speaks_stripe(runtime, path):
-                _describe_dialect(operation)
-            if path not in public:
-                operation["security"] = [{"bearer": []}]
-    extra = runtime.app.extra.get("openapi")
-    if extra:
-        document["paths"].update(extra.get("paths", {}))
-        schemas.update(extra.get("schemas", {}))
-    return document
-
-
-def _speaks_stripe(runtime: Runtime, path: str) -> bool:
-    found = match(runtime.app.routes, path)
-    return found is not None and found.dialect == "stripe"
-
-
-def _describe_dialect(operation: dict[str, Any]) -> None:
-    """Say that the operation takes a form as well, and how it refuses."""
-    content = {JSON: {"schema": {"$ref": "#/components/schemas/StripeError"}}}
-    operation["responses"]["default"] = {"description": "What is wrong", "content": content}
-    body = operation.get("requestBody", {}).get("content", {})
-    if JSON in body:
-        body[FORM] = body[JSON]
-
-
-PROBLEM_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "description": "RFC 9457 problem details",
-    "required": ["type", "title", "status", "detail", "reason", "request_id"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "reason": {"type": "string"},
-        "field": {"type": ["string", "null"]},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "field": {"type": "string"},
-                    "reason": {"type": "string"},
-                    "detail": {"type": "string"},
-                    "index": {"type": "integer"},
-                },
-            },
-        },
-        "metadata": {"type": "object"},
-        "request_id": {"type": "string"},
-    },
-}
 
 
 def _add_error_handlers(api: FastAPI) -> None:
@@ -165,12 +92,25 @@ def _add_error_handlers(api: FastAPI) -> None:
         reason = {404: "ROUTE_NOT_FOUND", 400: "BODY_MALFORMED"}.get(error.status_code, kind.name)
         answer = refusal(request, PeerError(kind, reason, str(error.detail)))
         answer.headers.update(error.headers or {})
+        if kind is Kind.METHOD_NOT_ALLOWED:
+            answer.headers["Allow"] = ", ".join(_methods(api, request))
         return answer
 
     @api.exception_handler(Exception)
     async def failed(request: Request, error: Exception) -> Response:
         _log.exception("request_failed", path=request.url.path, exc_info=error)
         return refusal(request, internal_error())
+
+
+def _methods(api: FastAPI, request: Request) -> list[str]:
+    """Return what may be done with a path: the framework names one operation's method alone."""
+    found = {
+        method
+        for route in api.routes
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in getattr(route, "methods", None) or ()
+    }
+    return sorted(found)
 
 
 def invalid_fields(error: RequestValidationError) -> Invalid:

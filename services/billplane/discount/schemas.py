@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from billplane.chassis.fields import Instant
+from billplane.chassis.fields import Flag, Instant
 from billplane.chassis.rest import Body, Resource
 from billplane.money import MINOR_MAX
 
@@ -16,7 +16,6 @@ Currency = Annotated[str, StringConstraints(pattern="^[A-Z]{3}$")]
 Positive = Annotated[int, Field(ge=1, le=MINOR_MAX, strict=True)]
 Minor = Annotated[int, Field(ge=-MINOR_MAX, le=MINOR_MAX, strict=True)]
 Priority = Annotated[int, Field(ge=-(2**31), le=2**31 - 1, strict=True)]
-Flag = Annotated[bool, Field(strict=True)]
 Word = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 Per = Literal["invoice", "period"]
 Duration = Literal["once", "repeating", "forever"]

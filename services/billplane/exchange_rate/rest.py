@@ -1,15 +1,20 @@
 """REST of exchange_rate."""
 
-from datetime import date
+from typing import Annotated
 
 from fastapi import Response
+from pydantic import WithJsonSchema
 
+from billplane.chassis.fields import CalendarDate
 from billplane.chassis.rest import Caller, Here, PageQuery, Reader, Writer, listing, router
 from billplane.exchange_rate import schemas
 from billplane.exchange_rate.domain import rate_text
 from billplane.exchange_rate.service import currencies, feeds, rates, recording
+from billplane.resources.common import CURRENCY_PATTERN
 
 rest = router(tags=["exchange_rate"])
+# Any text is looked up, so that it is told what is wrong with it.
+Code = Annotated[str, WithJsonSchema({"type": "string", "pattern": CURRENCY_PATTERN})]
 
 
 @rest.post("/v1/exchange_rate_feeds", status_code=201)
@@ -61,7 +66,7 @@ async def list_rates(
     feed: str | None = None,
     base: str | None = None,
     quote: str | None = None,
-    as_of: date | None = None,
+    as_of: CalendarDate | None = None,
     held_back: bool | None = None,
     by_hand: bool | None = None,
 ) -> schemas.RateList:
@@ -120,7 +125,7 @@ async def get_stored_rate(rate_id: str, tx: Reader) -> schemas.StoredRate:
 
 @rest.get("/v1/exchange_rates/{base}/{quote}")
 async def get_rate(
-    base: str, quote: str, tx: Reader, as_of: date | None = None, feed: str | None = None
+    base: Code, quote: Code, tx: Reader, as_of: CalendarDate | None = None, feed: str | None = None
 ) -> schemas.Rate:
     """Return the rate of a pair as of a date."""
     return _rate(await rates.get_rate(tx, base=base, quote=quote, as_of=as_of, feed=feed))
@@ -154,7 +159,7 @@ async def list_currencies(tx: Reader) -> schemas.CurrencyList:
 
 
 @rest.patch("/v1/currencies/{code}")
-async def set_currency(code: str, body: schemas.CurrencyBody, tx: Writer) -> schemas.CurrencyInfo:
+async def set_currency(code: Code, body: schemas.CurrencyBody, tx: Writer) -> schemas.CurrencyInfo:
     """Enable or disable a currency for the tenant, or make it the default."""
     found = await currencies.set_currency(tx, code, enabled=body.enabled, default=body.default)
     return _currency(found)

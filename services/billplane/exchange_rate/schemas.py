@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from billplane.chassis.applied.bodies import SpecBody, SpecPatch
-from billplane.chassis.fields import CalendarDate
+from billplane.chassis.fields import CalendarDate, Flag
 from billplane.chassis.rest import Body, Resource
 from billplane.resources.decimal_string import DecimalString
 
@@ -66,7 +66,7 @@ class RateBody(Body):
     as_of: CalendarDate | None = None
     until: CalendarDate | None = None
     reason: Annotated[str, Field(min_length=1, max_length=1000)]
-    propose: bool = False
+    propose: Flag = False
 
 
 class DecisionBody(Body):
@@ -140,8 +140,8 @@ class Converted(Resource):
 class CurrencyBody(Body):
     """What changes of a currency."""
 
-    enabled: bool | None = None
-    default: bool | None = None
+    enabled: Flag | None = None
+    default: Flag | None = None
 
 
 class CurrencyInfo(Resource):

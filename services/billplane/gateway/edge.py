@@ -374,6 +374,19 @@ async def open_edge(runtime: Runtime) -> Edge:
         for name, app in runtime.peers_in_process.items()
         if getattr(app, "openapi", None)
     }
-    runtime.openapi = merged(documents)
+    table = RoutingTable(load_routes())
+    runtime.openapi = merged(
+        {name: _reached(name, document, table) for name, document in documents.items()}
+    )
     edge.prepare_soon()
     return edge
+
+
+def _reached(service: str, document: dict[str, Any], table: RoutingTable) -> dict[str, Any]:
+    """Leave out what only a request in another dialect reaches: the path is another service's."""
+    paths = {
+        path: operations
+        for path, operations in document.get("paths", {}).items()
+        if (found := table.find(path, {})) is None or found[1] == service
+    }
+    return {**document, "paths": paths}

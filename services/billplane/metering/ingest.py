@@ -57,7 +57,7 @@ def _door(runtime: Runtime, handle: _Handler) -> Any:
     async def serve(scope: Any, receive: Any, send: Any) -> None:
         try:
             if scope["method"] != "POST":
-                raise NotPost("use POST")
+                raise NotPost("use POST", metadata={"allow": "POST"})
             principal: Principal = scope["billplane.principal"]
             principal.require("usage:write")
             headers: dict[bytes, bytes] = scope["billplane.headers"]

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from billplane.chassis.fields import CountryOrEmpty, Instant, Integer
+from billplane.chassis.fields import CountryOrEmpty, Flag, Instant, Integer
 from billplane.chassis.rest import Body, Resource
 from billplane.money import MINOR_MAX, CurrencyCode
 from billplane.resources.common import Currency, TimeZone
@@ -122,7 +122,7 @@ class SubscriptionBody(Body):
 class CancelBody(Body):
     """How to end a subscription."""
 
-    at_period_end: bool = True
+    at_period_end: Flag = True
     proration: Literal["create", "none"] = "none"
 
 
@@ -169,7 +169,7 @@ class RunBody(Body):
 
     at: Instant | None = None
     customer_ids: list[Identifier] = Field(default_factory=list, max_length=10_000)
-    finalize: bool = True
+    finalize: Flag = True
 
 
 class RunError(Resource):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from billplane.chassis.fields import CalendarDate
+from billplane.chassis.fields import CalendarDate, Flag
 from billplane.chassis.rest import Body, Resource
 
 Country = Annotated[str, StringConstraints(pattern="^[A-Z]{2}$")]
@@ -40,7 +40,7 @@ class LineBody(Body):
 
     line_id: Annotated[str, StringConstraints(min_length=1, max_length=255)]
     amount_minor: Minor
-    inclusive: bool = False
+    inclusive: Flag = False
     category: Text = "Standard"
     tax_on: CalendarDate | None = None
     rule_id: Text = Field(default="", description="this rule and no other")
@@ -136,7 +136,7 @@ class RuleBody(Body):
     plan: Text = Field(default="", description="id or name of a plan")
     treatment: Treatment = "STANDARD"
     rate: Rate
-    stacked: bool = False
+    stacked: Flag = False
     customer_id: Text = ""
     tax_type: Literal["", "consumer", "business"] = ""
     valid_from: CalendarDate

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
 
-from billplane.chassis.fields import CalendarDate, CountryOrEmpty
+from billplane.chassis.fields import CalendarDate, CountryOrEmpty, Flag
 from billplane.chassis.rest import Body, Resource
 
 Text = Annotated[str, StringConstraints(max_length=255)]
@@ -50,7 +50,7 @@ class LineBody(Body):
     unit: Text = ""
     product_category: Text = ""
     tax_code: Text = ""
-    tax_inclusive: bool = False
+    tax_inclusive: Flag = False
 
 
 Codes = Annotated[list[Text], Field(max_length=20)]

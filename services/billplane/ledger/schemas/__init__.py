@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from billplane.chassis.fields import Instant, Integer
+from billplane.chassis.fields import Flag, Instant, Integer
 from billplane.chassis.rest import Body, Resource
 from billplane.money import MINOR_MAX
 from billplane.resources.common import Currency
@@ -40,7 +40,7 @@ class AccountBody(Body):
     name: Name
     type: AccountType
     currency: Currency
-    allow_negative: bool = False
+    allow_negative: Flag = False
     credit_limit_minor: AmountOrZero | None = None
     external_id: Identifier | None = None
     metadata: Metadata = Field(default_factory=dict)
@@ -103,7 +103,7 @@ class TransactionBody(Body):
     currency_code: Currency
     description: LongText = ""
     external_id: Identifier | None = None
-    pending: bool = False
+    pending: Flag = False
     expires_at: Instant | None = None
     rate_id: Text = ""
     metadata: Metadata = Field(default_factory=dict)
@@ -113,7 +113,7 @@ class CommitBody(Body):
     """How much of a hold is posted, and whether the rest is given back."""
 
     amount_minor: Amount | None = None
-    final: bool = False
+    final: Flag = False
 
 
 class ReverseBody(Body):
