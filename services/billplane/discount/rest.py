@@ -61,15 +61,8 @@ async def archive_coupon(coupon_id: str, tx: Writer) -> None:
 @rest.post("/v1/discount_rules", status_code=201)
 async def create_rule(body: schemas.RuleBody, tx: Writer, response: Response) -> schemas.Rule:
     """Add a discount that needs no code."""
-    values = body.model_dump(exclude={"percent", "currency_code"})
-    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-    rule = domain.Rule(
-        **values | lists,
-        id=ids.new("dsr"),
-        created_at=tx.now,
-        percent=Decimal(body.percent) if body.percent else None,
-        currency=_currency(body.currency_code) if body.currency_code else "",
-    )
+    currency = _currency(body.currency_code) if body.currency_code else ""
+    rule = rule_of(body, tx.now, currency)
     made = await service.create_rule(tx, rule)
     response.headers["Location"] = f"/v1/discount_rules/{made.id}"
     return _rule(made, tx.now)
@@ -164,6 +157,19 @@ async def list_applications(
         for row in rows
     ]
     return schemas.ApplicationList(**listing(data, cursor))
+
+
+def rule_of(body: schemas.RuleBody, now: datetime, currency: CurrencyCode | str) -> domain.Rule:
+    """Make a rule of what a caller says."""
+    values = body.model_dump(exclude={"percent", "currency_code"})
+    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    return domain.Rule(
+        **values | lists,
+        id=ids.new("dsr"),
+        created_at=now,
+        percent=Decimal(body.percent) if body.percent else None,
+        currency=currency,
+    )
 
 
 def _shares(shares: Any) -> list[schemas.Share]:
