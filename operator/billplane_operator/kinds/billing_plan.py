@@ -14,6 +14,7 @@ from billplane_operator.kinds.base import (
     Desired,
     Rules,
     plan_apply,
+    plan_provide,
     runs,
 )
 
@@ -58,7 +59,8 @@ def plan(desired: Desired, actual: Actual) -> list[Action]:
     first: list[Action] = []
     if reaches_subscribers(desired, actual) and not compared:
         first.append(CompareBills())
-    return first + ([] if awaits_approval(desired, actual) else plan_apply(desired, actual))
+    applied = [] if awaits_approval(desired, actual) else plan_apply(desired, actual)
+    return [*first, *applied, *plan_provide(desired, actual)]
 
 
 def bill_diff(desired: Desired, actual: Actual) -> Mapping[str, Any] | None:

@@ -147,6 +147,13 @@ class PriceNotFound(BillplaneError):
     reason = "PRICE_NOT_FOUND"
 
 
+class PriceSecretRefused(BillplaneError):
+    """What a Secret holds is no bearer token."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "PRICE_SECRET_REFUSED"
+
+
 class PriceSecretNotFound(BillplaneError):
     """No such secret."""
 

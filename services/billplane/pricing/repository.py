@@ -11,6 +11,7 @@ from billplane.chassis.rest import Page, fetch_page
 from billplane.pricing.models import (
     ExternalPriceRow,
     PlanRow,
+    PlanSecretRow,
     PlanVersionRow,
     PriceRow,
     PriceSecretRow,
@@ -137,6 +138,24 @@ async def page_of_external_prices(
     if charge:
         query = query.where(ExternalPriceRow.charge == charge)
     return await fetch_page(tx, query, ExternalPriceRow.id, page)
+
+
+async def plan_secret(tx: ReadTransaction, plan_id: str) -> PlanSecretRow | None:
+    """Return what is held, sealed, of the Secrets that a plan names."""
+    return await tx.session.get(PlanSecretRow, (tx.tenant_id, plan_id))
+
+
+async def plan_secret_digests(tx: ReadTransaction, plan_ids: Sequence[str]) -> dict[str, str]:
+    """Return the digests of what is held for some plans."""
+    query = select(PlanSecretRow.plan_id, PlanSecretRow.digest).where(
+        PlanSecretRow.plan_id.in_(plan_ids)
+    )
+    return {row.plan_id: row.digest for row in await tx.session.execute(query)}
+
+
+async def drop_plan_secret(tx: Transaction, plan_id: str) -> None:
+    """Forget what the Secrets hold that a plan names."""
+    await tx.session.execute(delete(PlanSecretRow).where(PlanSecretRow.plan_id == plan_id))
 
 
 async def price_secret(tx: ReadTransaction, name: str, key: str) -> PriceSecretRow | None:

@@ -14,7 +14,8 @@ from billplane.chassis.rest import Page
 from billplane.chassis.rpc import Call, Rpc, from_timestamp, to_timestamp
 from billplane.pricing.domain import Item, Period, RatedLine, UsageLists, require_usual, shown
 from billplane.pricing.errors import PeriodInvalid, UsageShapeMismatch
-from billplane.pricing.service import plans, quotes, rating
+from billplane.pricing.service import plan_secrets, plans, quotes, rating
+from billplane.pricing.service.external import PriceSources
 from billplane.protos.pricing.v1 import pricing_pb2 as pb
 
 rpc = Rpc(pb.DESCRIPTOR.services_by_name["PricingService"])
@@ -24,9 +25,25 @@ rpc = Rpc(pb.DESCRIPTOR.services_by_name["PricingService"])
 async def ApplyPlan(tx: Transaction, request: pb.ApplyPlanRequest) -> pb.ApplyPlanResponse:
     """Make the service run a plan's spec."""
     found = await plans.apply_plan(tx, application_of(request))
+    held = await plan_secrets.digests(tx, [found.row.id])
     return pb.ApplyPlanResponse(
-        id=found.row.id, version=found.version.version, spec_hash=found.spec_hash
+        id=found.row.id,
+        version=found.version.version,
+        spec_hash=found.spec_hash,
+        source_digest=held.get(found.row.id, ""),
     )
+
+
+@rpc.write
+async def ProvideSecrets(
+    tx: Transaction, request: pb.ProvideSecretsRequest
+) -> pb.ProvideSecretsResponse:
+    """Hold what a plan names of its namespace."""
+    sources: PriceSources = tx.runtime.state.sources
+    await plan_secrets.provide_secrets(
+        tx, sources, request.uid, request.epoch, request.digest, list(request.values)
+    )
+    return pb.ProvideSecretsResponse()
 
 
 @rpc.steps
@@ -44,6 +61,7 @@ async def ListApplied(
     """List what the operator applied."""
     page = Page.of(request.page_size, request.page_token)
     found, cursor = await plans.list_applied(tx, page)
+    held = await plan_secrets.digests(tx, [item.row.id for item in found])
     return pb.ListAppliedResponse(
         applied=[
             pb.Applied(
@@ -54,6 +72,7 @@ async def ListApplied(
                 epoch=item.row.epoch,
                 spec_hash=item.spec_hash,
                 id=item.row.id,
+                source_digest=held.get(item.row.id, ""),
             )
             for item in found
         ],

@@ -84,7 +84,10 @@ async def remove_plan(call: Call, uid: str, generation: int, epoch: int, *, unus
         if row is not None and row.removed_at is None:
             await _refuse_in_use(call, row)
     tx = await call.last()
-    await applied.remove(tx, PlanRow, uid, generation, epoch)
+    gone = await applied.remove(tx, PlanRow, uid, generation, epoch)
+    if gone is not None and unused:
+        # A plan that stays is billed by on, and so asks its sources on.
+        await repository.drop_plan_secret(tx, gone.id)
 
 
 async def create_plan(tx: Transaction, name: str, spec: Any) -> PlanView:
