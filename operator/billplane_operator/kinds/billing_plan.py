@@ -89,7 +89,7 @@ def conditions(desired: Desired, actual: Actual) -> list[Condition]:
         waiting = Condition(AWAITING, "True", "ApprovalRequired", message)
     elif runs(desired, actual):
         version = actual.details.get("version")
-        message = f"version {version}" if version else ""
+        message = f"version {version}{_effective(desired)}" if version else ""
         published = Condition("Published", "True", "Published", message)
         waiting = Condition(AWAITING, "False", "NotRequired")
     else:
@@ -103,6 +103,13 @@ def conditions(desired: Desired, actual: Actual) -> list[Condition]:
         waiting,
         Condition(PAUSED, "False", "NotPaused"),
     ]
+
+
+def _effective(desired: Desired) -> str:
+    spec = desired.spec
+    if not isinstance(spec, BillingPlanSpec) or spec.rollout.effective_from is None:
+        return ""
+    return f", in effect from {spec.rollout.effective_from:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def status(desired: Desired, actual: Actual) -> dict[str, Any]:

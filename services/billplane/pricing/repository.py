@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Row, delete, select, text
+from sqlalchemy import DateTime, Row, delete, or_, select, text
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from billplane.chassis.database import ReadTransaction, Transaction
@@ -16,6 +16,10 @@ from billplane.pricing.models import (
     PriceRow,
     PriceSecretRow,
 )
+
+# How many versions of a plan may wait to come into effect.
+VERSIONS_MAX = 50
+_EFFECTIVE_AT = PlanVersionRow.spec["rollout"]["effectiveFrom"].astext.cast(DateTime(timezone=True))
 
 
 async def lock(tx: Transaction, plan_id: str) -> None:
@@ -65,6 +69,33 @@ async def version(
         query = query.where(PlanVersionRow.version == number)
     query = query.order_by(PlanVersionRow.version.desc()).limit(1)
     return (await tx.session.scalars(query)).one_or_none()
+
+
+async def version_at(tx: ReadTransaction, plan_id: str, at: datetime) -> PlanVersionRow | None:
+    """Return the newest version of a plan that is in effect by an instant."""
+    query = (
+        select(PlanVersionRow)
+        .where(
+            PlanVersionRow.plan_id == plan_id,
+            or_(_EFFECTIVE_AT.is_(None), at >= _EFFECTIVE_AT),
+        )
+        .order_by(PlanVersionRow.version.desc())
+        .limit(1)
+    )
+    return (await tx.session.scalars(query)).one_or_none()
+
+
+async def versions_after(
+    tx: ReadTransaction, plan_id: str, number: int
+) -> Sequence[PlanVersionRow]:
+    """Return the newest versions of a plan after one, oldest first."""
+    query = (
+        select(PlanVersionRow)
+        .where(PlanVersionRow.plan_id == plan_id, PlanVersionRow.version > number)
+        .order_by(PlanVersionRow.version.desc())
+        .limit(VERSIONS_MAX)
+    )
+    return (await tx.session.scalars(query)).all()[::-1]
 
 
 async def newest_versions(

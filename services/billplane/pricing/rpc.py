@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 import rfc8785
 
@@ -111,7 +111,20 @@ async def GetPlan(tx: ReadTransaction, request: pb.GetPlanRequest) -> pb.GetPlan
     if request.without_spec:
         named = await plans.name_plan(tx, request.id, request.version)
         return pb.GetPlanResponse(plan=pb.Plan(id=named.id, name=named.name, version=named.version))
+    if request.HasField("at") and not request.version:
+        view, later = await plans.plan_at(tx, request.id, request.at.ToDatetime(tzinfo=UTC))
+        return pb.GetPlanResponse(plan=_plan(view), upcoming=map(_upcoming, later))
     return pb.GetPlanResponse(plan=_plan(await plans.get_plan(tx, request.id, request.version)))
+
+
+def _upcoming(view: plans.PlanView) -> pb.UpcomingVersion:
+    rollout = plans.spec_of(view.version).rollout
+    return pb.UpcomingVersion(
+        version=view.version.version,
+        effective_at=to_timestamp(rollout.effective_from),
+        apply_to=rollout.apply_to.lower(),
+        customer_ids=rollout.selector.customers if rollout.selector is not None else (),
+    )
 
 
 @rpc.read
