@@ -24,6 +24,7 @@ _PENDING = text("state = 'pending'")
 _WITH_KEY = text("request_key <> ''")
 _OF_REFUND = text("refunded_id <> ''")
 _OF_PAYMENT = text("payment_intent_id <> '' AND state <> 'refused'")
+_OF_CREDIT_NOTE = text("credit_note_id <> '' AND state <> 'refused'")
 _OF_RESERVATION = text("reservation_id <> '' AND state = 'pending'")
 
 
@@ -145,6 +146,16 @@ async def operation_of_payment(tx: ReadTransaction, payment_intent_id: str) -> O
         OperationRow.livemode == tx.livemode,
         OperationRow.payment_intent_id == payment_intent_id,
         _OF_PAYMENT,
+    )
+    return (await tx.session.scalars(query)).one_or_none()
+
+
+async def operation_of_credit_note(tx: ReadTransaction, credit_note_id: str) -> OperationRow | None:
+    """Return the top-up that a credit note made."""
+    query = select(OperationRow).where(
+        OperationRow.livemode == tx.livemode,
+        OperationRow.credit_note_id == credit_note_id,
+        _OF_CREDIT_NOTE,
     )
     return (await tx.session.scalars(query)).one_or_none()
 

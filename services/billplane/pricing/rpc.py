@@ -3,7 +3,7 @@
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import rfc8785
 
@@ -111,8 +111,9 @@ async def GetPlan(tx: ReadTransaction, request: pb.GetPlanRequest) -> pb.GetPlan
     if request.without_spec:
         named = await plans.name_plan(tx, request.id, request.version)
         return pb.GetPlanResponse(plan=pb.Plan(id=named.id, name=named.name, version=named.version))
-    if request.HasField("at") and not request.version:
-        view, later = await plans.plan_at(tx, request.id, request.at.ToDatetime(tzinfo=UTC))
+    at = from_timestamp(request, "at")
+    if at is not None and not request.version:
+        view, later = await plans.plan_at(tx, request.id, at)
         return pb.GetPlanResponse(plan=_plan(view), upcoming=map(_upcoming, later))
     return pb.GetPlanResponse(plan=_plan(await plans.get_plan(tx, request.id, request.version)))
 

@@ -115,6 +115,7 @@ def new_operation(
         "refunded_id": "",
         "invoice_id": "",
         "payment_intent_id": "",
+        "credit_note_id": "",
         "reference": "",
         "description": "",
         "request_key": call.key if call else "",

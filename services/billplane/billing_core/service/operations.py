@@ -96,6 +96,28 @@ async def top_up_by_payment(
         )
 
 
+async def top_up_by_credit_note(
+    tx: Transaction, target: Target, *, amount_minor: int, credit_note_id: str, number: str
+) -> None:
+    """Decide to add what a credit note left over; the janitor posts and completes it.
+
+    A wallet is opened where the customer has none in the currency.
+
+    Raises: the peers' errors.
+    Idempotent by: the credit note.
+    """
+    tx.require_internal()
+    if await repository.operation_of_credit_note(tx, credit_note_id) is not None:
+        return
+    held = await books.lock(tx, await wallets.open_for(tx, target))
+    books.new_operation(
+        *(tx, held, domain.TOP_UP, amount_minor),
+        credit_note_id=credit_note_id,
+        reference=credit_note_id,
+        description=f"credit note {number}",
+    )
+
+
 def _check_same_wallet(before: OperationRow, held: Held) -> None:
     if before.wallet_id != held.wallet.id:
         raise PaymentMismatch("the payment filled another wallet")

@@ -147,6 +147,9 @@ async def complete(call: Call, operation_id: str) -> None:
                 raise OperationNotFound(f"there is no operation {operation_id}")
             if found.state != books.PENDING:
                 return
+        # What a message began may be the first that befalls a wallet.
+        await opening.open_account(own, found.wallet_id)
+        async with own.reading() as tx:
             wallet = await repository.wallet(tx, found.wallet_id)
             assert wallet is not None  # noqa: S101 - wallets stay
             work = await _work(tx, Held(wallet), found)
@@ -170,6 +173,11 @@ async def resume(call: Call, operation_id: str) -> None:
         raise
 
 
+def _is_paid(operation: OperationRow) -> bool:
+    """Tell whether the money is there already, by a payment or left over of one."""
+    return operation.payment_intent_id != "" or operation.credit_note_id != ""
+
+
 async def finish(call: Call, work: Work) -> OperationRow:
     """Post an operation and complete it, unless somebody was faster.
 
@@ -180,7 +188,7 @@ async def finish(call: Call, work: Work) -> OperationRow:
         try:
             posted = await _post(call, work)
         except BillplaneError as error:
-            paid = operation.payment_intent_id != ""
+            paid = _is_paid(operation)
             if error.kind not in _REFUSALS or paid or operation.kind in domain.KEPT:
                 raise
             await _refuse(call, operation, error)
@@ -260,7 +268,7 @@ def _legs(operation: OperationRow) -> list[domain.Leg]:
     )
     account = domain.source_of(
         operation.kind,
-        paid=operation.payment_intent_id != "",
+        paid=_is_paid(operation),
         credit_kind=operation.credit_kind,
     )
     if operation.invoice_id:
