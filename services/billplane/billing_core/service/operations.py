@@ -22,6 +22,7 @@ from billplane.billing_core.service import amounts, books, running, wallets
 from billplane.billing_core.service.amounts import Due, Wanted
 from billplane.billing_core.service.running import Done
 from billplane.billing_core.service.wallets import Target
+from billplane.billing_core.service.work import Waits
 from billplane.chassis import ids
 from billplane.chassis.call import Call
 from billplane.chassis.database import Transaction
@@ -263,7 +264,7 @@ async def charge_wallet(
         await books.take(tx, held, row, domain.take(held.holdings, part.amount_minor, tx.now))
         return row
 
-    done = await running.run(call, due.wallet.id, decide)
+    done = await running.run(call, due.wallet.id, decide, together=True)
     row = done.operation
     return Charged(done, row.other_minor if row else 0, row.rate_id if row else "")
 
@@ -308,7 +309,7 @@ async def refund_operation(
         row = await repository.operation(tx, operation_id)
         assert row is not None  # noqa: S101 - operations stay
         if row.state == books.PENDING:
-            raise running.Waits(row.id)
+            raise Waits(row.id)
         taken = -row.amount_minor
         left = taken - row.refunded_minor
         amount = amount_minor or left

@@ -161,7 +161,7 @@ async def find(
 
     Raises: WalletNotFound, CurrencyMismatch, the peers' errors.
     """
-    known: WalletIndex = call.runtime.state
+    known: WalletIndex = call.runtime.state.wallets
     found = known.get(call, target)
     if found is not None:
         return found
