@@ -11,6 +11,7 @@ from billplane.chassis import ids
 from billplane.chassis.errors import FieldError, Invalid
 from billplane.chassis.rest import PageQuery, Reader, Steps, Writer, listing, router
 from billplane.discount import domain, schemas, service
+from billplane.discount.bodies import rule_of
 from billplane.money import CurrencyCode, UnknownCurrency, parse_currency
 
 rest = router(tags=["discount"])
@@ -157,19 +158,6 @@ async def list_applications(
         for row in rows
     ]
     return schemas.ApplicationList(**listing(data, cursor))
-
-
-def rule_of(body: schemas.RuleBody, now: datetime, currency: CurrencyCode | str) -> domain.Rule:
-    """Make a rule of what a caller says."""
-    values = body.model_dump(exclude={"percent", "currency_code"})
-    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-    return domain.Rule(
-        **values | lists,
-        id=ids.new("dsr"),
-        created_at=now,
-        percent=Decimal(body.percent) if body.percent else None,
-        currency=currency,
-    )
 
 
 def _shares(shares: Any) -> list[schemas.Share]:

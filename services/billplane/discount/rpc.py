@@ -10,8 +10,8 @@ from billplane.chassis.errors import FieldError, Invalid
 from billplane.chassis.rest import Page, parse_body
 from billplane.chassis.rpc import Rpc, from_timestamp, to_timestamp
 from billplane.discount import domain, schemas, service
+from billplane.discount.bodies import rule_of
 from billplane.discount.models import ApplicationRow
-from billplane.discount.rest import rule_of
 from billplane.money import CurrencyCode, UnknownCurrency, parse_currency
 from billplane.protos.discount.v1 import discount_pb2 as pb
 
