@@ -5,8 +5,12 @@ a request id of its own. The references do a pair as two transactions on the sam
 over the driver, statement by statement, and pgbench calling two plain functions. They check that
 there is enough, and keep two balances and an entry. What billing_core does more: credits, the
 answer under its key, an intent that survives a death, and the ledger's hold and commit with their
-chain: six commits a pair, two of them the ledger's. After each pair of runs the wallets must equal
-their accounts.
+chain: six commits a pair, two of them the ledger's, each shared by those who come at the same time.
+After each pair of runs the wallets must equal their accounts.
+
+What limits it: CPU of Python, 20 ms a pair where the references need 1 ms and less. A pair is four
+gRPC calls, two of them to the ledger, and twelve rows written through SQLAlchemy; sharing spares
+transactions, not rows.
 """
 
 import asyncio

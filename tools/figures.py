@@ -6,6 +6,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 FIGURES = ROOT / "build" / "figures.json"
 TARGET = ROOT / "docs" / "operating" / "numbers.md"
+# `make bench-growth` writes what is below.
+GROWTH = "## As data grows"
 HEAD = """# Figures
 
 Measured by the cluster's tests (`make e2e`, `make e2e-full`) in a kind cluster of one node with
@@ -22,7 +24,9 @@ def main() -> None:
     """Write the table."""
     figures = json.loads(FIGURES.read_text("utf-8"))
     rows = [f"| {name} | {item['value']:g} {item['unit']} |" for name, item in figures.items()]
-    TARGET.write_text(HEAD + "\n".join(rows) + "\n", "utf-8")
+    _, growth, below = TARGET.read_text("utf-8").partition(GROWTH)
+    rest = f"\n{growth}{below}" if growth else ""
+    TARGET.write_text(HEAD + "\n".join(rows) + "\n" + rest, "utf-8")
 
 
 if __name__ == "__main__":

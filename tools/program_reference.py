@@ -1,6 +1,7 @@
 """The reference of what programs and people call: the command line, REST and gRPC."""
 
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,13 +85,28 @@ def rest() -> str:
         app = catalog.load(name)
         rows = [
             f"| `{method} {route.path}` | {_first(route.description)} |"
-            for route in (app.rest.routes if app.rest is not None else ())
-            if isinstance(route, APIRoute) and route.include_in_schema
+            for route in _operations(app.rest.routes if app.rest is not None else ())
+            if route.include_in_schema
             for method in sorted(route.methods or ())
         ]
+        # Hot paths are no routes of FastAPI and describe themselves.
+        for path, methods in app.extra.get("openapi", {}).get("paths", {}).items():
+            rows += [
+                f"| `{method.upper()} {path}` | {_first(operation['summary'])}. |"
+                for method, operation in methods.items()
+            ]
         if rows:
             lines += ["", f"## {name}", "", "| operation | what it does |", "|---|---|", *rows]
     return "\n".join(lines) + "\n"
+
+
+def _operations(routes: Iterable[Any]) -> Iterator[APIRoute]:
+    """Yield the routes of a router and of those that it includes."""
+    for route in routes:
+        if isinstance(route, APIRoute):
+            yield route
+        elif included := getattr(route, "original_router", None):
+            yield from _operations(included.routes)
 
 
 def _first(text: str) -> str:

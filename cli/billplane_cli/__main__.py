@@ -15,7 +15,10 @@ from billplane_cli.commands import (
     cluster,
     credit_note,
     customer,
+    discount,
+    exchange_rate,
     export,
+    external_price,
     invoice,
     ledger,
     listen,
@@ -27,6 +30,7 @@ from billplane_cli.commands import (
     resources,
     staff,
     subscription,
+    tax,
     usage,
     wallet,
 )
@@ -61,6 +65,10 @@ for group in (
     listen,
     quote,
     reactions,
+    discount,
+    tax,
+    exchange_rate,
+    external_price,
     staff,
 ):
     group.add_to(app)

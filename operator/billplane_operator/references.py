@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from billplane.chassis import logging
 from billplane.chassis.sealing import keyed_digest
-from billplane.resources import ExchangeRateFeedSpec, Spec
+from billplane.resources import BillingPlanSpec, ExchangeRateFeedSpec, Spec
 from billplane.resources.exchange_rate_feed import Reference
 
 from billplane_operator.cluster import CONFIG_MAPS, SECRETS, Cluster, Document, KubernetesError
@@ -62,11 +62,15 @@ class References:
             there = found is not None and key in _keys(found)
             if not there and told not in missing[kind]:
                 missing[kind].append(told)
-        if not isinstance(spec, ExchangeRateFeedSpec):
+        if isinstance(spec, ExchangeRateFeedSpec):
+            wanted = spec.references
+        elif isinstance(spec, BillingPlanSpec):
+            wanted = tuple(sorted(set(references_of(document))))
+        else:
             return Found(missing, None)
         values = [
             SourceValue(reference, _content(found, reference))
-            for reference in spec.references
+            for reference in wanted
             if (found := objects[reference.kind, reference.name]) and reference.key in _keys(found)
         ]
         return Found(missing, Provided(self._digest(uid, values), values))

@@ -1,5 +1,7 @@
 """Which variable wins, and what is said of a wrong one."""
 
+from pathlib import Path
+
 import pytest
 from billplane import catalog
 from billplane.chassis.settings import PLAIN_NAMES, Settings, SettingsError, candidates
@@ -70,3 +72,17 @@ def test_settings_of_a_service_are_read_under_its_name(service):
 def pytest_generate_tests(metafunc):
     if "service" in metafunc.fixturenames:
         metafunc.parametrize("service", catalog.SERVICES)
+
+
+def test_the_example_names_every_setting_with_its_default_and_nothing_else():
+    text = (Path(__file__).parents[2] / ".env.example").read_text(encoding="utf-8")
+    lines = [line[1:] for line in text.splitlines() if line.startswith("#BILLPLANE_")]
+    found = dict(line.split("=", 1) for line in lines)
+    known = {candidates("", name)[0] for name in Settings.model_fields}
+    for service in catalog.SERVICES:
+        settings = catalog.load(service).settings
+        own = settings.model_fields.keys() - Settings.model_fields.keys()
+        known |= {candidates(service, name)[0] for name in own}
+        # As it is written it changes nothing.
+        assert settings.load(service, found) == settings.load(service, {}), service
+    assert found.keys() == known

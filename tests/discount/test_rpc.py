@@ -6,6 +6,8 @@ import grpc
 import pytest
 from billplane.protos.discount.v1 import discount_pb2 as pb
 from billplane.protos.discount.v1 import discount_pb2_grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
 
 SERVICE = "service:invoice"
 
@@ -193,3 +195,62 @@ async def test_a_percentage_that_is_none_is_refused(caller, percent):
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await caller.create("BAD", percent=percent)
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_rule_without_a_code_is_made_listed_applied_and_archived_over_grpc(caller):
+    stub, metadata = caller.stub, caller.metadata()
+    wanted = pb.DiscountRule(
+        kind="threshold", name="Bulk", minimum_minor=5_000, currency_code="EUR", percent="12.5"
+    )
+    request = pb.CreateDiscountRuleRequest(request_id="rule-1", rule=wanted)
+    made = (await stub.CreateDiscountRule(request, metadata=metadata)).rule
+    again = (await stub.CreateDiscountRule(request, metadata=metadata)).rule
+    assert made == again
+    assert (made.id[:4], made.per, made.percent, made.state) == (
+        "dsr_",
+        "invoice",
+        "12.5",
+        "active",
+    )
+    assert made.stackable
+    got = await stub.GetDiscountRule(pb.GetDiscountRuleRequest(id=made.id), metadata=metadata)
+    assert got.rule == made
+    for kind, count in (("", 1), ("threshold", 1), ("user_type", 0)):
+        page = await stub.ListDiscountRules(
+            pb.ListDiscountRulesRequest(kind=kind), metadata=metadata
+        )
+        assert len(page.rules) == count
+    assert (await caller.apply("inv_1", amount=10_000)).total_minor == 1_250
+    archive = pb.ArchiveDiscountRuleRequest(id=made.id)
+    await stub.ArchiveDiscountRule(archive, metadata=metadata)
+    got = await stub.GetDiscountRule(pb.GetDiscountRuleRequest(id=made.id), metadata=metadata)
+    assert got.rule.state == "archived"
+    assert (await caller.apply("inv_2", amount=10_000)).total_minor == 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "field"),
+    [
+        ({"kind": "weather", "percent": "10"}, "kind"),
+        ({"kind": "user_type", "user_types": ["vip"], "percent": "101"}, "percent"),
+        ({"kind": "threshold", "minimum_minor": -1, "percent": "10"}, "minimum_minor"),
+        ({"kind": "user_type", "user_types": [""], "percent": "10"}, "user_types.0"),
+    ],
+)
+async def test_a_rule_that_is_none_is_refused_by_field_over_grpc(caller, wanted, field):
+    request = pb.CreateDiscountRuleRequest(rule=pb.DiscountRule(**wanted))
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await caller.stub.CreateDiscountRule(request, metadata=caller.metadata())
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    status = rpc_status.from_call(refused.value)
+    bad = error_details_pb2.BadRequest()
+    assert any(item.Unpack(bad) for item in status.details)
+    assert [violation.field for violation in bad.field_violations] == [field]
+
+
+async def test_an_archived_coupon_is_redeemed_no_more_over_grpc(caller):
+    made = await caller.create("GONE")
+    request = pb.ArchiveCouponRequest(id=made.id)
+    await caller.stub.ArchiveCoupon(request, metadata=caller.metadata())
+    assert (await caller.get("GONE")).state == "archived"
+    assert (await caller.apply("inv_9", "GONE")).total_minor == 0

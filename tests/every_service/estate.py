@@ -207,8 +207,11 @@ class Estate:
         self.ids["notification_id"] = message
 
     async def _wallet(self) -> None:
-        """Fill a wallet, take from it and set some of it aside."""
-        body = {"customer_id": "ada", "currency_code": "EUR", "metadata": {"of": self.mark}}
+        """Fill a wallet, take from it and set some of it aside.
+
+        Of somebody without invoices, which would be collected from it meanwhile.
+        """
+        body = {"customer_id": "eve", "currency_code": "EUR", "metadata": {"of": self.mark}}
         wallet = await self.make("/v1/wallets", body, headers={"Idempotency-Key": "same-wallet"})
         path = f"/v1/wallets/{wallet['id']}"
         given = {"amount_minor": 100, "kind": "promotional", "description": self.mark}

@@ -71,7 +71,7 @@ INTERNAL = {
     "metering": {"ApplyMeter", "RemoveMeter", "ListApplied"},
     "notification": set(),
     "payment": {"ReceiveProcessorEvent"},
-    "pricing": {"ApplyPlan", "RemovePlan", "ListApplied"},
+    "pricing": {"ApplyPlan", "RemovePlan", "ListApplied", "ProvideSecrets"},
     "subscription": set(),
     "tax": set(),
     "utility_provider": {"ApplyProvider", "RemoveProvider", "ListApplied"},

@@ -29,9 +29,9 @@ async def january(platform, airport_source, tmp_path_factory):
     """Bill January as the example does; return the invoices by airline."""
     folder = tmp_path_factory.mktemp("airport")
     airport_source.prepare("2013-01", folder)
-    headers = platform.headers(TENANT)
 
     async def call(method, path, body=None, expect=None):
+        headers = platform.headers(TENANT)
         return await platform.request(method, path, json=body, headers=headers, expect=expect)
 
     for meter in _documents("meters.yaml"):
@@ -64,7 +64,7 @@ async def january(platform, airport_source, tmp_path_factory):
         assert answer["accepted"] == len(events)
     advance = {"to": "2013-02-01T05:00:00Z"}
     await call("POST", f"/v1/test_clocks/{clock['id']}:advance", advance, 200)
-    run = await billed(platform, headers)
+    run = await billed(platform, TENANT)
     assert run["errors"] == []
     async with asyncio.timeout(180):
         invoices = []

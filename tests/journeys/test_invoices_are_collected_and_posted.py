@@ -134,7 +134,7 @@ async def airport(platform):
     found = Airport(platform)
     await found.begins()
     await found.moves("2013-02-01T05:00:00Z")
-    run = await billed(platform, platform.headers(TENANT))
+    run = await billed(platform, TENANT)
     assert run["errors"] == []
     return found
 

@@ -57,7 +57,7 @@ class Subscriber:
     async def advance(self, to):
         """Go to an instant, and bill what is due then."""
         await self.post(f"/v1/test_clocks/{self.clock}:advance", {"to": to}, 200)
-        assert (await billed(self.platform, self.platform.headers(self.tenant)))["errors"] == []
+        assert (await billed(self.platform, self.tenant))["errors"] == []
 
     async def bill(self, month):
         """Go to the first of a month; return amounts by the first day of what they are for."""

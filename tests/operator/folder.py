@@ -72,11 +72,14 @@ class Home:
         found = self.document(kind, name).get("status", {}).get("conditions", [])
         return {item["type"]: item for item in found}
 
-    async def decided(self, kind: str, name: str, status: str = "True") -> dict[str, Any]:
+    async def decided(
+        self, kind: str, name: str, status: str = "True", seconds: float = 10
+    ) -> dict[str, Any]:
         """Wait until a resource is ready, or is not; return it."""
         await eventually(
             lambda: self.conditions(kind, name).get("Ready", {}).get("status") == status,
             lambda: f"{kind} {name}: {self.conditions(kind, name)}",
+            seconds,
         )
         return self.document(kind, name)
 

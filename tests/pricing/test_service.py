@@ -88,6 +88,7 @@ async def test_each_new_version_is_announced_once(platform, database):
         "spec_hash": found.spec_hash,
         "apply_to": "selector",
         "customer_ids": ["cus_1"],
+        "effective_at": None,
     }
 
 

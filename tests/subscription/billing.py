@@ -51,7 +51,7 @@ class Seller:
         return await self.call("POST", f"/v1/test_clocks/{self.clock}:advance", {"to": instant})
 
     async def bills(self, **body):
-        return await billed(self.platform, self.platform.headers(self.tenant), **body)
+        return await billed(self.platform, self.tenant, **body)
 
     async def invoices(self):
         """Return the invoices from the first on."""

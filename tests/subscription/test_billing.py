@@ -311,5 +311,5 @@ async def test_a_test_clock_is_billed_by_itself_without_waiting(platform):
         if await seller.invoices():
             break
         await asyncio.sleep(0.1)
-    assert (await billed(platform, platform.headers(seller.tenant)))["invoiced"] == 0
+    assert (await billed(platform, seller.tenant))["invoiced"] == 0
     assert await seller.amounts() == [31_00]

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,12 +30,18 @@ def matches(shown, printed):
     return re.fullmatch(pattern, printed.strip(), re.DOTALL) is not None
 
 
-async def run(commands, **variables):
-    """Run commands in one shell; return what each printed."""
+async def run(commands, folder, **variables):
+    """Run commands in one shell, the command line among them; return what each printed."""
     script = "\n".join(f"{command}\necho '@@end@@'" for command in commands)
     process = await asyncio.create_subprocess_exec(
         *("bash", "-c", script),
-        env={**os.environ, **variables},
+        cwd=folder,
+        env={
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "XDG_CONFIG_HOME": str(folder),
+            **variables,
+        },
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
@@ -49,12 +56,15 @@ GUIDES_WITH_CONSOLES = sorted(
 
 
 @pytest.mark.parametrize("name", GUIDES_WITH_CONSOLES)
-async def test_the_commands_of_a_guide_answer_what_it_shows(platform, name):
+async def test_the_commands_of_a_guide_answer_what_it_shows(platform, tmp_path, name):
     tenant = f"ten_guide_{name.removesuffix('.md')}"
     given = steps((GUIDES / name).read_text(encoding="utf-8"))
     here = f"localhost:{8080 + platform.port_offset}"
     printed = await run(
         [command.replace("localhost:8080", here) for command, _ in given],
+        tmp_path,
+        BILLPLANE_URL=f"http://{here}",
+        BILLPLANE_API_KEY=platform.token(tenant, subject="user:usr_ada"),
         KEY=platform.token(tenant, subject="user:usr_ada"),
         BOB=platform.token(tenant, subject="user:usr_bob"),
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
-from typing import Annotated
+from typing import Annotated, Any
 
 import iso4217
 import typer
@@ -16,6 +16,13 @@ LimitOption = Annotated[
 MetadataOption = Annotated[
     list[str] | None, typer.Option("--metadata", help="KEY=VALUE of yours; several times.")
 ]
+
+
+def given(**values: Any) -> dict[str, Any]:
+    """Return what was given; zero and no are answers, an empty text or list is none."""
+    return {
+        name: value for name, value in values.items() if value is not None and value not in ("", [])
+    }
 
 
 def pairs(given: Iterable[str] | None, option: str = "--metadata") -> dict[str, str]:

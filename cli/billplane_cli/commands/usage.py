@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from billplane_cli.commands import usage_adjustment
 from billplane_cli.commands.arguments import pairs
 from billplane_cli.errors import CliError
 from billplane_cli.exit_codes import ExitCode
@@ -43,6 +44,7 @@ def add_to(app: typer.Typer) -> None:
         "--map 'id={carrier}-{flight}-{origin}-{year}{month:02}{day:02}' --map time=time_hour\n"
         "gunzip -c huge.csv.gz | billplane usage import - --type kwh --map id=reading",
     )(import_file)
+    usage_adjustment.add_to(group)
     app.add_typer(group, name="usage")
 
 

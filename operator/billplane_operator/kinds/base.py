@@ -44,7 +44,7 @@ class SimulatorImage:
 
 @dataclass(frozen=True, slots=True)
 class SourceValue:
-    """One key of a Secret or ConfigMap that a feed names."""
+    """One key of a Secret or ConfigMap that a spec names."""
 
     reference: Reference
     content: bytes = field(repr=False)
@@ -52,7 +52,7 @@ class SourceValue:
 
 @dataclass(frozen=True, slots=True)
 class Provided:
-    """What there is of the Secrets and ConfigMaps that a feed names; `digest` names it."""
+    """What there is of the Secrets and ConfigMaps that a spec names; `digest` names it."""
 
     digest: str = ""
     values: Sequence[SourceValue] = ()
@@ -97,7 +97,7 @@ class Applied:
     """What a service runs of a resource.
 
     Shape: `spec_hash` is of the spec that it really runs; `source_digest` is of what it holds of
-        the Secrets and ConfigMaps that a feed names.
+        the Secrets and ConfigMaps that a feed or a plan names.
     """
 
     id: str
@@ -134,7 +134,7 @@ class Apply:
 
 @dataclass(frozen=True, slots=True)
 class Provide:
-    """Hand over what a feed names of its namespace."""
+    """Hand over what a spec names of its namespace."""
 
     provided: Provided
 
@@ -203,6 +203,14 @@ def plan_apply(desired: Desired, actual: Actual) -> list[Action]:
     if desired.paused or runs(desired, actual):
         return []
     return [Apply(next_generation(desired, actual))]
+
+
+def plan_provide(desired: Desired, actual: Actual) -> list[Action]:
+    """Hand over what a spec names of its namespace, where the service holds something else."""
+    held = actual.applied.source_digest if actual.applied else ""
+    if desired.paused or desired.provided is None or desired.provided.digest == held:
+        return []
+    return [Provide(desired.provided)]
 
 
 def next_generation(desired: Desired, actual: Actual) -> int:

@@ -14,6 +14,7 @@ from billplane_operator.kinds.base import (
     Desired,
     Rules,
     plan_apply,
+    plan_provide,
     runs,
 )
 
@@ -58,7 +59,8 @@ def plan(desired: Desired, actual: Actual) -> list[Action]:
     first: list[Action] = []
     if reaches_subscribers(desired, actual) and not compared:
         first.append(CompareBills())
-    return first + ([] if awaits_approval(desired, actual) else plan_apply(desired, actual))
+    applied = [] if awaits_approval(desired, actual) else plan_apply(desired, actual)
+    return [*first, *applied, *plan_provide(desired, actual)]
 
 
 def bill_diff(desired: Desired, actual: Actual) -> Mapping[str, Any] | None:
@@ -87,7 +89,7 @@ def conditions(desired: Desired, actual: Actual) -> list[Condition]:
         waiting = Condition(AWAITING, "True", "ApprovalRequired", message)
     elif runs(desired, actual):
         version = actual.details.get("version")
-        message = f"version {version}" if version else ""
+        message = f"version {version}{_effective(desired)}" if version else ""
         published = Condition("Published", "True", "Published", message)
         waiting = Condition(AWAITING, "False", "NotRequired")
     else:
@@ -101,6 +103,13 @@ def conditions(desired: Desired, actual: Actual) -> list[Condition]:
         waiting,
         Condition(PAUSED, "False", "NotPaused"),
     ]
+
+
+def _effective(desired: Desired) -> str:
+    spec = desired.spec
+    if not isinstance(spec, BillingPlanSpec) or spec.rollout.effective_from is None:
+        return ""
+    return f", in effect from {spec.rollout.effective_from:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def status(desired: Desired, actual: Actual) -> dict[str, Any]:

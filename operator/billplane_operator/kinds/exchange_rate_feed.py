@@ -7,10 +7,10 @@ from billplane_operator.kinds.base import (
     Action,
     Actual,
     Desired,
-    Provide,
     Refresh,
     Rules,
     plan_apply,
+    plan_provide,
     runs,
 )
 
@@ -27,16 +27,9 @@ def plan(desired: Desired, actual: Actual) -> list[Action]:
     details = actual.details
     changed = details.get("sourceDigest", "") != desired.source_digest and not details.get("error")
     never = not details.get("rateCount") and not details.get("error")
-    provide = _plan_provide(desired, actual)
+    provide = plan_provide(desired, actual)
     refresh = [Refresh()] if apply or provide or changed or never else []
     return [*apply, *provide, *refresh]
-
-
-def _plan_provide(desired: Desired, actual: Actual) -> list[Action]:
-    held = actual.applied.source_digest if actual.applied else ""
-    if desired.provided is None or desired.provided.digest == held:
-        return []
-    return [Provide(desired.provided)]
 
 
 def conditions(desired: Desired, actual: Actual) -> list[Condition]:

@@ -6,5 +6,6 @@ ledger's accounts, which follow every operation. Each operation is decided and s
 posted by one call of the ledger under an id of its own, then completed; whoever finds one that was
 not completed goes on with it.
 Publishes BalanceLow, ReservationExpired and asks for NotifyTask.
-Consumes PaymentSucceeded (top-ups) and its own BalanceLow (to tell the customer).
+Consumes PaymentSucceeded and CreditNoteIssued (top-ups) and its own BalanceLow (to tell the
+customer).
 """

@@ -11,7 +11,7 @@ from billplane.billing_core.invariants import (
 from billplane.billing_core.jobs import jobs
 from billplane.billing_core.rest import rest
 from billplane.billing_core.rpc import rpc
-from billplane.billing_core.service.wallets import WalletIndex
+from billplane.billing_core.service.state import State
 from billplane.billing_core.settings import BillingCoreSettings
 from billplane.chassis.app import Route, ServiceApp
 from billplane.chassis.events import fact, task
@@ -20,9 +20,9 @@ from billplane.protos.billing_core.v1 import events_pb2
 from billplane.protos.notification.v1.events_pb2 import NotifyTask
 
 
-async def start(_runtime: Runtime) -> WalletIndex:
-    """Make what remembers wallets by their names."""
-    return WalletIndex()
+async def start(runtime: Runtime) -> State:
+    """Make what lives as long as the process."""
+    return State(runtime)
 
 
 app = ServiceApp(

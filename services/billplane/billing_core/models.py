@@ -119,6 +119,7 @@ class OperationRow(Base):
     refunded_id: Mapped[str]
     invoice_id: Mapped[str]
     payment_intent_id: Mapped[str]
+    credit_note_id: Mapped[str]
     reference: Mapped[str]
     description: Mapped[str]
     cause: Mapped[str]

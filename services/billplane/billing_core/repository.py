@@ -1,6 +1,6 @@
 """Every SQL statement of billing_core."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,15 +24,25 @@ _PENDING = text("state = 'pending'")
 _WITH_KEY = text("request_key <> ''")
 _OF_REFUND = text("refunded_id <> ''")
 _OF_PAYMENT = text("payment_intent_id <> '' AND state <> 'refused'")
+_OF_CREDIT_NOTE = text("credit_note_id <> '' AND state <> 'refused'")
 _OF_RESERVATION = text("reservation_id <> '' AND state = 'pending'")
 
 
 @dataclass(slots=True)
+class Known:
+    """Reservations read under their wallets' locks, and the operations that befall them, by id."""
+
+    reservations: dict[str, ReservationRow]
+    pending: dict[str, str]
+
+
+@dataclass(slots=True)
 class Held:
-    """A wallet with the credits that have something left."""
+    """A wallet with the credits that have something left, and what else was read with it."""
 
     wallet: WalletRow
     credits: list[CreditRow] = field(default_factory=list)
+    known: Known | None = None
 
     @property
     def holdings(self) -> Holdings:
@@ -61,6 +71,41 @@ async def locked(tx: Transaction, wallet_id: str) -> Held | None:
     row = (await tx.session.scalars(query)).one_or_none()
     # By a statement of its own: what waited for the lock would see credits as they were before.
     return None if row is None else Held(row, await credits_left(tx, wallet_id))
+
+
+async def locked_together(
+    tx: Transaction, wallet_ids: Collection[str], reservation_ids: Collection[str]
+) -> dict[str, Held]:
+    """Return wallets by id as they are once all are locked, with some of their reservations.
+
+    Locked in the order of their ids, so that two who lock several do not wait for each other.
+    """
+    if not wallet_ids:
+        return {}
+    query = (
+        select(WalletRow)
+        .where(WalletRow.id.in_(wallet_ids), WalletRow.livemode == tx.livemode)
+        .order_by(WalletRow.id)
+        .with_for_update()
+        .execution_options(populate_existing=True)
+    )
+    wallets = list(await tx.session.scalars(query))
+    known = Known({row.id: row for row in await reservations(tx, reservation_ids)}, {})
+    if reservation_ids:
+        columns = (OperationRow.reservation_id, OperationRow.id)
+        pending = select(*columns).where(
+            OperationRow.reservation_id.in_(reservation_ids), _OF_RESERVATION
+        )
+        known.pending.update({row[0]: row[1] for row in await tx.session.execute(pending)})
+    helds = {row.id: Held(row, [], known) for row in wallets}
+    left = (
+        select(CreditRow)
+        .where(CreditRow.wallet_id.in_(helds), _LEFT)
+        .execution_options(populate_existing=True)
+    )
+    for credit_ in await tx.session.scalars(left):
+        helds[credit_.wallet_id].credits.append(credit_)
+    return helds
 
 
 async def wallets_of(tx: ReadTransaction, names: Sequence[str]) -> list[WalletRow]:
@@ -116,6 +161,29 @@ async def reservation(tx: ReadTransaction, reservation_id: str) -> ReservationRo
     return (await tx.session.scalars(query)).one_or_none()
 
 
+async def reservations(
+    tx: ReadTransaction, reservation_ids: Collection[str]
+) -> list[ReservationRow]:
+    """Return reservations of the tenant and mode as they are stored now."""
+    if not reservation_ids:
+        return []
+    query = (
+        select(ReservationRow)
+        .where(ReservationRow.id.in_(reservation_ids), ReservationRow.livemode == tx.livemode)
+        .execution_options(populate_existing=True)
+    )
+    return list(await tx.session.scalars(query))
+
+
+async def reservation_of(
+    tx: ReadTransaction, held: Held, reservation_id: str
+) -> ReservationRow | None:
+    """Return one reservation as it was read with its wallet, or else as it is stored now."""
+    if held.known is not None:
+        return held.known.reservations.get(reservation_id)
+    return await reservation(tx, reservation_id)
+
+
 async def known_reservation(tx: ReadTransaction, reservation_id: str) -> ReservationRow | None:
     """Return one reservation as this transaction has read it, or else as it is stored."""
     return await tx.session.get(ReservationRow, (tx.tenant_id, reservation_id))
@@ -139,6 +207,30 @@ async def operation_of_request(tx: ReadTransaction, key: str) -> OperationRow | 
     return (await tx.session.scalars(query)).one_or_none()
 
 
+async def operations_by_id(
+    tx: ReadTransaction, operation_ids: Collection[str]
+) -> dict[str, OperationRow]:
+    """Return operations of the tenant and mode by id as they are stored now."""
+    query = (
+        select(OperationRow)
+        .where(OperationRow.id.in_(operation_ids), OperationRow.livemode == tx.livemode)
+        .execution_options(populate_existing=True)
+    )
+    return {row.id: row for row in await tx.session.scalars(query)}
+
+
+async def operations_of_requests(
+    tx: ReadTransaction, keys: Collection[str]
+) -> dict[str, OperationRow]:
+    """Return by request key the operations that requests made."""
+    if not keys:
+        return {}
+    query = select(OperationRow).where(
+        OperationRow.livemode == tx.livemode, OperationRow.request_key.in_(keys), _WITH_KEY
+    )
+    return {row.request_key: row for row in await tx.session.scalars(query)}
+
+
 async def operation_of_payment(tx: ReadTransaction, payment_intent_id: str) -> OperationRow | None:
     """Return the top-up that a payment made."""
     query = select(OperationRow).where(
@@ -149,12 +241,30 @@ async def operation_of_payment(tx: ReadTransaction, payment_intent_id: str) -> O
     return (await tx.session.scalars(query)).one_or_none()
 
 
+async def operation_of_credit_note(tx: ReadTransaction, credit_note_id: str) -> OperationRow | None:
+    """Return the top-up that a credit note made."""
+    query = select(OperationRow).where(
+        OperationRow.livemode == tx.livemode,
+        OperationRow.credit_note_id == credit_note_id,
+        _OF_CREDIT_NOTE,
+    )
+    return (await tx.session.scalars(query)).one_or_none()
+
+
 async def pending_of_reservation(tx: ReadTransaction, reservation_id: str) -> OperationRow | None:
     """Return the operation on a reservation that is not completed."""
     query = select(OperationRow).where(
         OperationRow.reservation_id == reservation_id, _OF_RESERVATION
     )
     return (await tx.session.scalars(query)).one_or_none()
+
+
+async def pending_of(tx: ReadTransaction, held: Held, reservation_id: str) -> str | None:
+    """Return the operation on a reservation that is not completed, by its id."""
+    if held.known is not None:
+        return held.known.pending.get(reservation_id)
+    row = await pending_of_reservation(tx, reservation_id)
+    return None if row is None else row.id
 
 
 async def is_quiet(tx: ReadTransaction, wallet_id: str) -> bool:

@@ -258,6 +258,7 @@ def _operation(row: OperationRow) -> schemas.Operation:
             "refunded_operation_id": row.refunded_id or None,
             "invoice_id": row.invoice_id or None,
             "payment_intent_id": row.payment_intent_id or None,
+            "credit_note_id": row.credit_note_id or None,
             "transaction_id": row.transaction_id or None,
             "rate_id": row.rate_id or None,
         }

@@ -330,6 +330,7 @@ def _operation(row: OperationRow) -> pb.Operation:
         refunded_operation_id=row.refunded_id,
         invoice_id=row.invoice_id,
         payment_intent_id=row.payment_intent_id,
+        credit_note_id=row.credit_note_id,
         transaction_id=row.transaction_id,
         rate_id=row.rate_id,
         description=row.description,

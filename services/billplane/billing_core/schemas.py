@@ -206,6 +206,7 @@ class Operation(Resource):
     refunded_operation_id: str | None
     invoice_id: str | None
     payment_intent_id: str | None
+    credit_note_id: str | None
     transaction_id: str | None
     rate_id: str | None
     created_at: datetime

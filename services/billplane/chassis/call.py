@@ -45,7 +45,7 @@ class Call:
         self.fingerprint = fingerprint
         self._looked_up = not key
         # Where a refusal may become the key's answer, the first step leaves a mark against it.
-        self._marks = keeps_refusals and bool(key)
+        self._marks = self._keeps = keeps_refusals and bool(key)
         self.begun = False
         self._stack: AsyncExitStack | None = None
         self._last: Transaction | None = None
@@ -60,6 +60,11 @@ class Call:
         trace: "TracebackType | None",
     ) -> bool | None:
         return await self._stack.__aexit__(kind, error, trace) if self._stack else None
+
+    @property
+    def keeps_answer(self) -> bool:
+        """True when the answer, or a refusal, is kept under the key as it was told."""
+        return self._keeps
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[ReadTransaction]:

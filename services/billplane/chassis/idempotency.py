@@ -1,11 +1,11 @@
 """A key, an answer: the same request twice has one effect and one answer."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from billplane.chassis.auth import internal_seed
@@ -121,6 +121,24 @@ async def begin(tx: Transaction, key: str, print_: str) -> bool:
     if answer is not None:
         raise Replay(answer)
     return False
+
+
+async def fingerprints(tx: ReadTransaction, keys: Collection[str]) -> dict[str, tuple[str, bool]]:
+    """Return of keys that requests have used which requests these are, and who has its answer."""
+    if not keys:
+        return {}
+    row = IdempotencyRow
+    query = select(row.key, row.fingerprint, row.status).where(
+        row.livemode == tx.livemode, row.key.in_(keys)
+    )
+    return {item[0]: (item[1], item[2] != _BEGUN) for item in await tx.session.execute(query)}
+
+
+async def begin_all(tx: Transaction, prints: Mapping[str, str]) -> None:
+    """Note, with their first steps' effects, that requests have begun, by key."""
+    if prints:
+        rows = [_row(tx, key, prints[key], _BEGUN, {}, b"") for key in sorted(prints)]
+        await tx.session.execute(insert(IdempotencyRow).on_conflict_do_nothing(), rows)
 
 
 async def store_refusal(

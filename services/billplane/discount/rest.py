@@ -11,6 +11,7 @@ from billplane.chassis import ids
 from billplane.chassis.errors import FieldError, Invalid
 from billplane.chassis.rest import PageQuery, Reader, Steps, Writer, listing, router
 from billplane.discount import domain, schemas, service
+from billplane.discount.bodies import rule_of
 from billplane.money import CurrencyCode, UnknownCurrency, parse_currency
 
 rest = router(tags=["discount"])
@@ -61,15 +62,8 @@ async def archive_coupon(coupon_id: str, tx: Writer) -> None:
 @rest.post("/v1/discount_rules", status_code=201)
 async def create_rule(body: schemas.RuleBody, tx: Writer, response: Response) -> schemas.Rule:
     """Add a discount that needs no code."""
-    values = body.model_dump(exclude={"percent", "currency_code"})
-    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-    rule = domain.Rule(
-        **values | lists,
-        id=ids.new("dsr"),
-        created_at=tx.now,
-        percent=Decimal(body.percent) if body.percent else None,
-        currency=_currency(body.currency_code) if body.currency_code else "",
-    )
+    currency = _currency(body.currency_code) if body.currency_code else ""
+    rule = rule_of(body, tx.now, currency)
     made = await service.create_rule(tx, rule)
     response.headers["Location"] = f"/v1/discount_rules/{made.id}"
     return _rule(made, tx.now)

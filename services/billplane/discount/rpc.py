@@ -7,9 +7,10 @@ from decimal import Decimal, InvalidOperation
 from billplane.chassis import ids
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.errors import FieldError, Invalid
-from billplane.chassis.rest import Page
+from billplane.chassis.rest import Page, parse_body
 from billplane.chassis.rpc import Rpc, from_timestamp, to_timestamp
-from billplane.discount import domain, service
+from billplane.discount import domain, schemas, service
+from billplane.discount.bodies import rule_of
 from billplane.discount.models import ApplicationRow
 from billplane.money import CurrencyCode, UnknownCurrency, parse_currency
 from billplane.protos.discount.v1 import discount_pb2 as pb
@@ -42,6 +43,54 @@ async def ListCoupons(
         coupons=[to_proto_coupon(coupon, tx.now) for coupon in coupons],
         next_page_token=cursor or "",
     )
+
+
+@rpc.write
+async def ArchiveCoupon(
+    tx: Transaction, request: pb.ArchiveCouponRequest
+) -> pb.ArchiveCouponResponse:
+    """Archive a coupon."""
+    await service.archive_coupon(tx, request.id)
+    return pb.ArchiveCouponResponse()
+
+
+@rpc.write
+async def CreateDiscountRule(
+    tx: Transaction, request: pb.CreateDiscountRuleRequest
+) -> pb.CreateDiscountRuleResponse:
+    """Add a discount that needs no code."""
+    rule = await service.create_rule(tx, from_proto_rule(request.rule, tx.now))
+    return pb.CreateDiscountRuleResponse(rule=to_proto_rule(rule, tx.now))
+
+
+@rpc.read
+async def GetDiscountRule(
+    tx: ReadTransaction, request: pb.GetDiscountRuleRequest
+) -> pb.GetDiscountRuleResponse:
+    """Return one rule."""
+    rule = await service.get_rule(tx, request.id)
+    return pb.GetDiscountRuleResponse(rule=to_proto_rule(rule, tx.now))
+
+
+@rpc.read
+async def ListDiscountRules(
+    tx: ReadTransaction, request: pb.ListDiscountRulesRequest
+) -> pb.ListDiscountRulesResponse:
+    """List rules."""
+    page = Page.of(request.page_size, request.page_token)
+    rules, cursor = await service.list_rules(tx, request.kind or None, page)
+    return pb.ListDiscountRulesResponse(
+        rules=[to_proto_rule(rule, tx.now) for rule in rules], next_page_token=cursor or ""
+    )
+
+
+@rpc.write
+async def ArchiveDiscountRule(
+    tx: Transaction, request: pb.ArchiveDiscountRuleRequest
+) -> pb.ArchiveDiscountRuleResponse:
+    """Archive a rule."""
+    await service.archive_rule(tx, request.id)
+    return pb.ArchiveDiscountRuleResponse()
 
 
 @rpc.read
@@ -125,18 +174,12 @@ def from_proto_basket(
 
 def from_proto_coupon(message: pb.Coupon, now: datetime) -> domain.Coupon:
     """Read a coupon to be; 0 and '' mean absent."""
-    try:
-        percent = Decimal(message.percent) if message.percent else None
-    except InvalidOperation:
-        percent = Decimal(0)
-    if percent is not None and not percent.is_finite():
-        percent = Decimal(0)
     return domain.Coupon(
         id=ids.new("cpn"),
         code=message.code,
         created_at=now,
         name=message.name,
-        percent=percent,
+        percent=_percent(message.percent),
         amount_minor=message.amount_minor or None,
         currency=_currency(message.currency_code) if message.currency_code else "",
         duration=message.duration or "once",
@@ -202,6 +245,58 @@ def to_proto_shares(shares: Iterable[tuple[str, int]]) -> list[pb.LineShare]:
 def to_proto_refusals(refused: Iterable[domain.Refusal]) -> list[pb.Refusal]:
     """Return refusals as messages."""
     return [pb.Refusal(code=item.code, reason=item.reason) for item in refused]
+
+
+def from_proto_rule(message: pb.DiscountRule, now: datetime) -> domain.Rule:
+    """Read a rule to be, by the rules of a REST body; 0 and '' mean absent.
+
+    Raises: Invalid.
+    """
+    named = {field.name: value for field, value in message.ListFields()}
+    for name in ("valid_from", "valid_until"):
+        if name in named:
+            named[name] = from_timestamp(message, name)
+    for name in ("user_types", "plans", "charges", "meters"):
+        named[name] = list(named.get(name, ()))
+    made = {"id", "state", "created_at"}
+    body = parse_body(
+        schemas.RuleBody, {name: value for name, value in named.items() if name not in made}
+    )
+    return rule_of(body, now, _currency(body.currency_code) if body.currency_code else "")
+
+
+def to_proto_rule(rule: domain.Rule, now: datetime) -> pb.DiscountRule:
+    """Return a rule as a message."""
+    return pb.DiscountRule(
+        id=rule.id,
+        kind=rule.kind,
+        name=rule.name,
+        user_types=rule.user_types,
+        minimum_minor=rule.minimum_minor or 0,
+        per=rule.per,
+        percent="" if rule.percent is None else f"{rule.percent.normalize():f}",
+        amount_minor=rule.amount_minor or 0,
+        currency_code=rule.currency,
+        cap_minor=rule.cap_minor or 0,
+        priority=rule.priority,
+        stackable=rule.stackable,
+        valid_from=to_timestamp(rule.valid_from),
+        valid_until=to_timestamp(rule.valid_until),
+        plans=rule.plans,
+        charges=rule.charges,
+        meters=rule.meters,
+        state=rule.state(now),
+        created_at=to_timestamp(rule.created_at),
+    )
+
+
+def _percent(text: str) -> Decimal | None:
+    """Read a percentage; what is no number is refused as 0 is."""
+    try:
+        percent = Decimal(text) if text else None
+    except InvalidOperation:
+        return Decimal(0)
+    return percent if percent is None or percent.is_finite() else Decimal(0)
 
 
 def _currency(code: str) -> CurrencyCode:

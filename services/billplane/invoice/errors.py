@@ -129,6 +129,13 @@ class RefundNotPossible(BillplaneError):
     reason = "REFUND_NOT_POSSIBLE"
 
 
+class CreditNotPossible(BillplaneError):
+    """There is no customer whose credit it could be."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "CREDIT_NOT_POSSIBLE"
+
+
 class PaymentNotCollected(BillplaneError):
     """The payment method was declined, or its owner has to confirm."""
 

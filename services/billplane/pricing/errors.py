@@ -17,6 +17,13 @@ class CurrencyNotPriced(BillplaneError):
     reason = "CURRENCY_NOT_PRICED"
 
 
+class PlanNotInEffect(BillplaneError):
+    """Every version of the plan comes into effect later."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "PLAN_NOT_IN_EFFECT"
+
+
 class RateRequired(BillplaneError):
     """Another currency was asked for without a rate above zero."""
 
@@ -145,6 +152,13 @@ class PriceNotFound(BillplaneError):
 
     kind = Kind.NOT_FOUND
     reason = "PRICE_NOT_FOUND"
+
+
+class PriceSecretRefused(BillplaneError):
+    """What a Secret holds is no bearer token."""
+
+    kind = Kind.FAILED_PRECONDITION
+    reason = "PRICE_SECRET_REFUSED"
 
 
 class PriceSecretNotFound(BillplaneError):

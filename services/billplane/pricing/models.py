@@ -83,3 +83,15 @@ class PriceSecretRow(Base):
     key: Mapped[str] = mapped_column(primary_key=True)
     sealed: Mapped[bytes]
     updated_at: Mapped[datetime]
+
+
+class PlanSecretRow(Base):
+    """What the Secrets hold that a resource's plan names, sealed; the digest is the operator's."""
+
+    __tablename__ = "plan_secrets"
+
+    tenant_id: Mapped[str] = mapped_column(primary_key=True)
+    plan_id: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[str]
+    sealed: Mapped[bytes]
+    provided_at: Mapped[datetime]

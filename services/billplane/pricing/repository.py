@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Row, delete, select, text
+from sqlalchemy import DateTime, Row, delete, or_, select, text
 from sqlalchemy.dialects.postgresql import distinct_on, insert
 
 from billplane.chassis.database import ReadTransaction, Transaction
@@ -11,10 +11,15 @@ from billplane.chassis.rest import Page, fetch_page
 from billplane.pricing.models import (
     ExternalPriceRow,
     PlanRow,
+    PlanSecretRow,
     PlanVersionRow,
     PriceRow,
     PriceSecretRow,
 )
+
+# How many versions of a plan may wait to come into effect.
+VERSIONS_MAX = 50
+_EFFECTIVE_AT = PlanVersionRow.spec["rollout"]["effectiveFrom"].astext.cast(DateTime(timezone=True))
 
 
 async def lock(tx: Transaction, plan_id: str) -> None:
@@ -64,6 +69,33 @@ async def version(
         query = query.where(PlanVersionRow.version == number)
     query = query.order_by(PlanVersionRow.version.desc()).limit(1)
     return (await tx.session.scalars(query)).one_or_none()
+
+
+async def version_at(tx: ReadTransaction, plan_id: str, at: datetime) -> PlanVersionRow | None:
+    """Return the newest version of a plan that is in effect by an instant."""
+    query = (
+        select(PlanVersionRow)
+        .where(
+            PlanVersionRow.plan_id == plan_id,
+            or_(_EFFECTIVE_AT.is_(None), at >= _EFFECTIVE_AT),
+        )
+        .order_by(PlanVersionRow.version.desc())
+        .limit(1)
+    )
+    return (await tx.session.scalars(query)).one_or_none()
+
+
+async def versions_after(
+    tx: ReadTransaction, plan_id: str, number: int
+) -> Sequence[PlanVersionRow]:
+    """Return the newest versions of a plan after one, oldest first."""
+    query = (
+        select(PlanVersionRow)
+        .where(PlanVersionRow.plan_id == plan_id, PlanVersionRow.version > number)
+        .order_by(PlanVersionRow.version.desc())
+        .limit(VERSIONS_MAX)
+    )
+    return (await tx.session.scalars(query)).all()[::-1]
 
 
 async def newest_versions(
@@ -137,6 +169,24 @@ async def page_of_external_prices(
     if charge:
         query = query.where(ExternalPriceRow.charge == charge)
     return await fetch_page(tx, query, ExternalPriceRow.id, page)
+
+
+async def plan_secret(tx: ReadTransaction, plan_id: str) -> PlanSecretRow | None:
+    """Return what is held, sealed, of the Secrets that a plan names."""
+    return await tx.session.get(PlanSecretRow, (tx.tenant_id, plan_id))
+
+
+async def plan_secret_digests(tx: ReadTransaction, plan_ids: Sequence[str]) -> dict[str, str]:
+    """Return the digests of what is held for some plans."""
+    query = select(PlanSecretRow.plan_id, PlanSecretRow.digest).where(
+        PlanSecretRow.plan_id.in_(plan_ids)
+    )
+    return {row.plan_id: row.digest for row in await tx.session.execute(query)}
+
+
+async def drop_plan_secret(tx: Transaction, plan_id: str) -> None:
+    """Forget what the Secrets hold that a plan names."""
+    await tx.session.execute(delete(PlanSecretRow).where(PlanSecretRow.plan_id == plan_id))
 
 
 async def price_secret(tx: ReadTransaction, name: str, key: str) -> PriceSecretRow | None:

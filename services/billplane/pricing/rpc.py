@@ -14,7 +14,8 @@ from billplane.chassis.rest import Page
 from billplane.chassis.rpc import Call, Rpc, from_timestamp, to_timestamp
 from billplane.pricing.domain import Item, Period, RatedLine, UsageLists, require_usual, shown
 from billplane.pricing.errors import PeriodInvalid, UsageShapeMismatch
-from billplane.pricing.service import plans, quotes, rating
+from billplane.pricing.service import plan_secrets, plans, quotes, rating
+from billplane.pricing.service.external import PriceSources
 from billplane.protos.pricing.v1 import pricing_pb2 as pb
 
 rpc = Rpc(pb.DESCRIPTOR.services_by_name["PricingService"])
@@ -24,9 +25,25 @@ rpc = Rpc(pb.DESCRIPTOR.services_by_name["PricingService"])
 async def ApplyPlan(tx: Transaction, request: pb.ApplyPlanRequest) -> pb.ApplyPlanResponse:
     """Make the service run a plan's spec."""
     found = await plans.apply_plan(tx, application_of(request))
+    held = await plan_secrets.digests(tx, [found.row.id])
     return pb.ApplyPlanResponse(
-        id=found.row.id, version=found.version.version, spec_hash=found.spec_hash
+        id=found.row.id,
+        version=found.version.version,
+        spec_hash=found.spec_hash,
+        source_digest=held.get(found.row.id, ""),
     )
+
+
+@rpc.write
+async def ProvideSecrets(
+    tx: Transaction, request: pb.ProvideSecretsRequest
+) -> pb.ProvideSecretsResponse:
+    """Hold what a plan names of its namespace."""
+    sources: PriceSources = tx.runtime.state.sources
+    await plan_secrets.provide_secrets(
+        tx, sources, request.uid, request.epoch, request.digest, list(request.values)
+    )
+    return pb.ProvideSecretsResponse()
 
 
 @rpc.steps
@@ -44,8 +61,12 @@ async def ListApplied(
     """List what the operator applied."""
     page = Page.of(request.page_size, request.page_token)
     found, cursor = await plans.list_applied(tx, page)
+    held = await plan_secrets.digests(tx, [item.row.id for item in found])
     return pb.ListAppliedResponse(
-        applied=[pb.Applied(**told(item.row, item.spec_hash)) for item in found],
+        applied=[
+            pb.Applied(**told(item.row, item.spec_hash), source_digest=held.get(item.row.id, ""))
+            for item in found
+        ],
         next_page_token=cursor or "",
     )
 
@@ -81,7 +102,21 @@ async def GetPlan(tx: ReadTransaction, request: pb.GetPlanRequest) -> pb.GetPlan
     if request.without_spec:
         named = await plans.name_plan(tx, request.id, request.version)
         return pb.GetPlanResponse(plan=pb.Plan(id=named.id, name=named.name, version=named.version))
+    at = from_timestamp(request, "at")
+    if at is not None and not request.version:
+        view, later = await plans.plan_at(tx, request.id, at)
+        return pb.GetPlanResponse(plan=_plan(view), upcoming=map(_upcoming, later))
     return pb.GetPlanResponse(plan=_plan(await plans.get_plan(tx, request.id, request.version)))
+
+
+def _upcoming(view: plans.PlanView) -> pb.UpcomingVersion:
+    rollout = plans.spec_of(view.version).rollout
+    return pb.UpcomingVersion(
+        version=view.version.version,
+        effective_at=to_timestamp(rollout.effective_from),
+        apply_to=rollout.apply_to.lower(),
+        customer_ids=rollout.selector.customers if rollout.selector is not None else (),
+    )
 
 
 @rpc.read

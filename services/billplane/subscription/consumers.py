@@ -1,5 +1,7 @@
 """What subscription does when others say that something happened."""
 
+from datetime import UTC
+
 from billplane.chassis.database import Transaction
 from billplane.chassis.events import Consumers, Event, fact
 from billplane.protos.invoice.v1.events_pb2 import (
@@ -19,8 +21,11 @@ consumers = Consumers()
 async def adopt_plan_version(tx: Transaction, event: Event[PlanPublished]) -> None:
     """Let subscribers take a new version, as its rollout says."""
     plan = event.payload
+    effective_at = (
+        plan.effective_at.ToDatetime(tzinfo=UTC) if plan.HasField("effective_at") else None
+    )
     await subscriptions.adopt_version(
-        tx, plan.plan_id, plan.version, plan.apply_to, list(plan.customer_ids)
+        tx, plan.plan_id, plan.version, plan.apply_to, list(plan.customer_ids), effective_at
     )
 
 

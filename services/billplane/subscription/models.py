@@ -54,11 +54,12 @@ class TestClockRow(Base):
 class SubscriptionRow(Base):
     """A customer on a plan.
 
-    Shape: `segments` are the parts of the current period that earlier plans had; `pauses` are
-        spans, the last one open while paused; `held` means that nothing falls due until it is
-        resumed; `prepaid_invoices` billed the current period's fees in advance; `items_due` names
-        the document that waiting items are to be billed on at once, `document` the last one that
-        took items.
+    Shape: `dated_versions` are [{version, effective_at}] of its plan, taken by the first period
+        that begins at or after the instant; `segments` are the parts of the current period that
+        earlier plans had; `pauses` are spans, the last one open while paused; `held` means that
+        nothing falls due until it is resumed; `prepaid_invoices` billed the current period's fees
+        in advance; `items_due` names the document that waiting items are to be billed on at once,
+        `document` the last one that took items.
     """
 
     __tablename__ = "subscriptions"
@@ -72,6 +73,7 @@ class SubscriptionRow(Base):
     plan_name: Mapped[str]
     plan_version: Mapped[int]
     next_plan_version: Mapped[int | None]
+    dated_versions: Mapped[list[Any]]
     interval: Mapped[dict[str, Any]]
     state: Mapped[str]
     starts_at: Mapped[datetime]

@@ -63,7 +63,22 @@ class Peers:
             return kept[key]
         stub = pricing_pb2_grpc.PricingServiceStub(self.runtime.channels.get("pricing"))
         request = pricing_pb2.GetPlanRequest(id=wanted, version=version)
-        found = (await self._ask(stub.GetPlan, request)).plan
+        return self._kept((await self._ask(stub.GetPlan, request)).plan)
+
+    async def plan_at(
+        self, wanted: str, at: datetime
+    ) -> tuple[Plan, list[pricing_pb2.UpcomingVersion]]:
+        """Return the version of a plan that is in effect by an instant, and what comes later.
+
+        Shape: all that is later is newer; one without an instant of its own is in effect.
+        """
+        stub = pricing_pb2_grpc.PricingServiceStub(self.runtime.channels.get("pricing"))
+        request = pricing_pb2.GetPlanRequest(id=wanted, at=to_timestamp(at))
+        answer = await self._ask(stub.GetPlan, request)
+        return self._kept(answer.plan), list(answer.upcoming)
+
+    def _kept(self, found: pricing_pb2.Plan) -> Plan:
+        kept: Plans = self.runtime.state.plans
         spec = BillingPlanSpec.parse(json.loads(found.spec_json))
         plan = Plan(found.id, found.name, found.version, found.state, spec)
         kept[self.principal.tenant_id, plan.id, plan.version] = plan

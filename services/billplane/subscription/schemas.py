@@ -134,6 +134,13 @@ class PendingPlan(Resource):
     plan_version: int
 
 
+class DatedVersion(Resource):
+    """A version of its plan that a subscription takes with its first period from an instant on."""
+
+    version: int
+    effective_at: datetime
+
+
 class Subscription(Resource):
     """A customer on a plan."""
 
@@ -149,6 +156,8 @@ class Subscription(Resource):
     current_period_starts_at: datetime
     current_period_ends_at: datetime
     next_plan: PendingPlan | None
+    next_plan_version: int | None
+    dated_versions: list[DatedVersion]
     paused_at: datetime | None
     cancel_at: datetime | None
     ended_at: datetime | None

@@ -17,6 +17,7 @@ from billplane.billing_core.repository import Held
 from billplane.chassis import ids
 from billplane.chassis.call import Call
 from billplane.chassis.database import ReadTransaction, Transaction
+from billplane.chassis.errors import Kind, PeerError
 from billplane.chassis.rpc import to_timestamp
 from billplane.protos.billing_core.v1.events_pb2 import BalanceLow, ReservationExpired
 
@@ -30,8 +31,19 @@ async def lock(tx: Transaction, wallet_id: str) -> Held:
     """
     held = await repository.locked(tx, wallet_id)
     if held is None:
-        raise WalletNotFound(f"there is no wallet {wallet_id}")
+        raise missing(wallet_id)
     return held
+
+
+def missing(wallet_id: str) -> WalletNotFound:
+    """Return how a wallet is refused that is not there."""
+    return WalletNotFound(f"there is no wallet {wallet_id}")
+
+
+def refused(operation: OperationRow) -> PeerError:
+    """Return why the ledger refused an operation."""
+    why = operation.result
+    return PeerError(Kind.FAILED_PRECONDITION, why["reason"], why["detail"])
 
 
 async def read(tx: ReadTransaction, wallet: WalletRow) -> Held:
@@ -115,6 +127,7 @@ def new_operation(
         "refunded_id": "",
         "invoice_id": "",
         "payment_intent_id": "",
+        "credit_note_id": "",
         "reference": "",
         "description": "",
         "request_key": call.key if call else "",
@@ -130,7 +143,7 @@ def new_operation(
         state=PENDING,
         amount_minor=amount_minor,
         currency_code=held.wallet.currency_code,
-        cause=tx.principal.subject,
+        cause=(call or tx).principal.subject,
         transaction_id="",
         result={},
         due_at=tx.now + wait,
@@ -138,6 +151,8 @@ def new_operation(
         **given,
     )
     tx.session.add(row)
+    if held.known is not None and row.reservation_id:
+        held.known.pending[row.reservation_id] = row.id
     return row
 
 

@@ -17,7 +17,7 @@ async def complete(tx: Transaction, held: Held, operation: OperationRow, posted:
     if operation.amount_minor > 0:
         result = await _bring(tx, held, operation)
     if operation.reservation_id:
-        reservation = await repository.reservation(tx, operation.reservation_id)
+        reservation = await repository.reservation_of(tx, held, operation.reservation_id)
         assert reservation is not None  # noqa: S101 - operations and reservations stay
         result |= await _move_on(tx, held, operation, reservation, posted)
     operation.state = books.DONE

@@ -22,6 +22,7 @@ from billplane.billing_core.service import amounts, books, running, wallets
 from billplane.billing_core.service.amounts import Due, Wanted
 from billplane.billing_core.service.running import Done
 from billplane.billing_core.service.wallets import Target
+from billplane.billing_core.service.work import Waits
 from billplane.chassis import ids
 from billplane.chassis.call import Call
 from billplane.chassis.database import Transaction
@@ -94,6 +95,28 @@ async def top_up_by_payment(
         books.new_operation(
             *(tx, held, domain.TOP_UP, amount_minor), payment_intent_id=payment_intent_id
         )
+
+
+async def top_up_by_credit_note(
+    tx: Transaction, target: Target, *, amount_minor: int, credit_note_id: str, number: str
+) -> None:
+    """Decide to add what a credit note left over; the janitor posts and completes it.
+
+    A wallet is opened where the customer has none in the currency.
+
+    Raises: the peers' errors.
+    Idempotent by: the credit note.
+    """
+    tx.require_internal()
+    if await repository.operation_of_credit_note(tx, credit_note_id) is not None:
+        return
+    held = await books.lock(tx, await wallets.open_for(tx, target))
+    books.new_operation(
+        *(tx, held, domain.TOP_UP, amount_minor),
+        credit_note_id=credit_note_id,
+        reference=credit_note_id,
+        description=f"credit note {number}",
+    )
 
 
 def _check_same_wallet(before: OperationRow, held: Held) -> None:
@@ -241,7 +264,7 @@ async def charge_wallet(
         await books.take(tx, held, row, domain.take(held.holdings, part.amount_minor, tx.now))
         return row
 
-    done = await running.run(call, due.wallet.id, decide)
+    done = await running.run(call, due.wallet.id, decide, together=True)
     row = done.operation
     return Charged(done, row.other_minor if row else 0, row.rate_id if row else "")
 
@@ -286,7 +309,7 @@ async def refund_operation(
         row = await repository.operation(tx, operation_id)
         assert row is not None  # noqa: S101 - operations stay
         if row.state == books.PENDING:
-            raise running.Waits(row.id)
+            raise Waits(row.id)
         taken = -row.amount_minor
         left = taken - row.refunded_minor
         amount = amount_minor or left

@@ -1,6 +1,5 @@
 """Reservations: set aside, committed in parts, released, run out of time."""
 
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -18,6 +17,7 @@ from billplane.billing_core.service import amounts, books, operations, running
 from billplane.billing_core.service.amounts import Wanted
 from billplane.billing_core.service.running import Done
 from billplane.billing_core.service.wallets import Target
+from billplane.billing_core.service.work import Owner, Waits
 from billplane.chassis import ids
 from billplane.chassis.call import Call
 from billplane.chassis.database import ReadTransaction, Transaction
@@ -80,7 +80,7 @@ async def reserve_amount(
             description=description,
         )
 
-    return await running.run(call, due.wallet.id, decide)
+    return await running.run(call, due.wallet.id, decide, together=True)
 
 
 async def commit_reservation(
@@ -95,7 +95,7 @@ async def commit_reservation(
     call.principal.require("wallets:write")
 
     async def decide(tx: Transaction, held: Held) -> OperationRow:
-        reservation = await _open(tx, reservation_id)
+        reservation = await _open(tx, held, reservation_id)
         if reservation.expires_at <= tx.now:
             raise ReservationExpired("the reservation's time is over")
         left = reservation.remaining_minor
@@ -122,7 +122,7 @@ async def commit_reservation(
         await books.take(tx, held, row, moves)
         return row
 
-    return await running.run(call, _owner(reservation_id), decide)
+    return await running.run(call, Owner(reservation_id), decide, together=True)
 
 
 async def release_reservation(call: Call, reservation_id: str) -> Done:
@@ -134,14 +134,14 @@ async def release_reservation(call: Call, reservation_id: str) -> Done:
     call.principal.require("wallets:write")
 
     async def decide(tx: Transaction, held: Held) -> OperationRow:
-        reservation = await _open(tx, reservation_id)
+        reservation = await _open(tx, held, reservation_id)
         if reservation.expires_at <= tx.now:
             raise ReservationExpired("the reservation's time is over")
         return books.new_operation(
             *(tx, held, domain.RELEASE, 0), call=call, reservation_id=reservation.id
         )
 
-    return await running.run(call, _owner(reservation_id), decide)
+    return await running.run(call, Owner(reservation_id), decide, together=True)
 
 
 async def run_out_reservation(call: Call, reservation_id: str) -> None:
@@ -150,7 +150,7 @@ async def run_out_reservation(call: Call, reservation_id: str) -> None:
 
     async def decide(tx: Transaction, held: Held) -> OperationRow | None:
         try:
-            reservation = await _open(tx, reservation_id)
+            reservation = await _open(tx, held, reservation_id)
         except (ReservationCommitted, ReservationReleased, ReservationExpired):
             return None
         if reservation.expires_at > tx.now:
@@ -159,7 +159,7 @@ async def run_out_reservation(call: Call, reservation_id: str) -> None:
             *(tx, held, domain.RUN_OUT, 0), call=call, reservation_id=reservation.id
         )
 
-    await running.run(call, _owner(reservation_id), decide)
+    await running.run(call, Owner(reservation_id), decide)
 
 
 async def get_reservation(tx: ReadTransaction, reservation_id: str) -> ReservationRow:
@@ -174,27 +174,15 @@ async def get_reservation(tx: ReadTransaction, reservation_id: str) -> Reservati
     return row
 
 
-def _owner(reservation_id: str) -> Callable[[ReadTransaction], Awaitable[str]]:
-    """Find the wallet of a reservation where it is decided on."""
-
-    async def find(tx: ReadTransaction) -> str:
-        row = await repository.reservation(tx, reservation_id)
-        if row is None:
-            raise ReservationNotFound(f"there is no reservation {reservation_id}")
-        return row.wallet_id
-
-    return find
-
-
-async def _open(tx: Transaction, reservation_id: str) -> ReservationRow:
+async def _open(tx: Transaction, held: Held, reservation_id: str) -> ReservationRow:
     """Return a reservation under its wallet's lock, if anything may still befall it.
 
     Raises: Waits while something befalls it, and why nothing may.
     """
-    pending = await repository.pending_of_reservation(tx, reservation_id)
+    pending = await repository.pending_of(tx, held, reservation_id)
     if pending is not None:
-        raise running.Waits(pending.id)
-    row = await repository.reservation(tx, reservation_id)
+        raise Waits(pending)
+    row = await repository.reservation_of(tx, held, reservation_id)
     if row is None or row.state in _NONE:
         raise ReservationNotFound(f"there is no reservation {reservation_id}")
     if row.state in _CLOSED:

@@ -9,9 +9,11 @@ operation on it is decided once the one before is completed.
 Whoever dies between leaves a pending operation. The same request again takes it up, and so does
 the janitor: the ledger is called under the operation's own id, and completing twice is completing
 once.
+
+Charges, reservations and what befalls these share transactions with others that are asked for at
+the same time, both to be decided and to be completed. What cannot be done so is done alone.
 """
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -24,9 +26,19 @@ from billplane.billing_core.models import OperationRow
 from billplane.billing_core.peers import Posted
 from billplane.billing_core.repository import Held
 from billplane.billing_core.service import books, effects, opening
+from billplane.billing_core.service.gathering import Alone
+from billplane.billing_core.service.together import Closing, Question
+from billplane.billing_core.service.work import (
+    ON_HOLDS,
+    Decide,
+    Owner,
+    Waits,
+    Whose,
+    Work,
+    work_of,
+)
 from billplane.chassis import logging
 from billplane.chassis.call import Call
-from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.errors import BillplaneError, IdempotencyKeyReused, Kind, PeerError
 from billplane.chassis.faults import faultpoint, register
 
@@ -38,7 +50,8 @@ _REMEMBERED = timedelta(hours=12)
 _REFUSALS = (Kind.FAILED_PRECONDITION, Kind.INVALID_ARGUMENT, Kind.NOT_FOUND)
 _AWAY = (Kind.UNAVAILABLE, Kind.DEADLINE_EXCEEDED)
 _LATER = timedelta(minutes=1)
-_ON_HOLDS = (domain.COMMIT, domain.RELEASE, domain.RUN_OUT)
+# What many do at a time, and nothing but these.
+_TOGETHER = (domain.CHARGE, domain.RESERVE, domain.COMMIT, domain.RELEASE)
 
 register(
     "billing_core.after_decision",
@@ -46,28 +59,6 @@ register(
     "billing_core.before_completion_ends",
     "billing_core.before_refusal_ends",
 )
-
-Decide = Callable[[Transaction, Held], Awaitable[OperationRow | None]]
-# A wallet's id, or how it is found in the transaction that decides.
-Whose = str | Callable[[ReadTransaction], Awaitable[str]]
-
-
-class Waits(Exception):
-    """Something has to be completed before the operation can be decided on."""
-
-    def __init__(self, operation_id: str) -> None:
-        super().__init__(operation_id)
-        self.operation_id = operation_id
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """An operation and what it takes to post it."""
-
-    operation: OperationRow
-    account_id: str
-    hold_id: str = ""
-    committed_minor: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +69,17 @@ class Done:
     result: dict[str, Any]
 
 
-async def run(call: Call, whose: Whose, decide: Decide) -> Done:
+async def run(call: Call, whose: Whose, decide: Decide, *, together: bool = False) -> Done:
     """Decide on an operation under the wallet's lock, post it, complete it.
+
+    `together`: what others ask at the same time may be decided in the same transaction.
 
     Raises: what `decide` raises, IdempotencyKeyReused, the ledger's errors.
     Idempotent by: the request id.
     """
     for left in reversed(range(_TRIES_MAX)):
         try:
-            wallet_id, work = await _begin(call, whose, decide)
+            wallet_id, work = await _begun(call, whose, decide, together)
             break
         except Waits as waits:
             await complete(call, waits.operation_id)
@@ -107,9 +100,31 @@ async def run(call: Call, whose: Whose, decide: Decide) -> Done:
     return Done(row, row.result)
 
 
+def _gathers(call: Call) -> bool:
+    """True when the operation is all that is kept of the request: it tells the same answer again.
+
+    What staff does is told with each change, and REST keeps what it answered.
+    """
+    return not call.keeps_answer and not call.principal.staff
+
+
+async def _begun(
+    call: Call, whose: Whose, decide: Decide, together: bool
+) -> tuple[str, Work | None]:
+    if together and _gathers(call):
+        try:
+            found: tuple[str, Work | None] = await call.runtime.state.deciding.ask(
+                call, Question(call, whose, decide)
+            )
+        except Alone:
+            return await _begin(call, whose, decide)
+        return found
+    return await _begin(call, whose, decide)
+
+
 async def _begin(call: Call, whose: Whose, decide: Decide) -> tuple[str, Work | None]:
     async with call.writing() as tx:
-        wallet_id = whose if isinstance(whose, str) else await whose(tx)
+        wallet_id = await whose.find(tx) if isinstance(whose, Owner) else whose
         held = await books.lock(tx, wallet_id)
         if held.wallet.state == "opening":
             raise opening.NotOpen(wallet_id)
@@ -118,21 +133,12 @@ async def _begin(call: Call, whose: Whose, decide: Decide) -> tuple[str, Work | 
             if found is not None:
                 if found.fingerprint != call.fingerprint:
                     raise IdempotencyKeyReused("this key was used for another request")
-                return wallet_id, await _work(tx, held, found)
+                return wallet_id, await work_of(tx, held, found)
         await books.retire(tx, held)
         row = await decide(tx, held)
         await books.look(tx, held)
         await tx.session.flush()
-        return wallet_id, None if row is None else await _work(tx, held, row)
-
-
-async def _work(tx: ReadTransaction, held: Held, operation: OperationRow) -> Work:
-    account_id = held.wallet.account_id
-    if operation.kind not in _ON_HOLDS:
-        return Work(operation, account_id)
-    found = await repository.known_reservation(tx, operation.reservation_id)
-    assert found is not None  # noqa: S101 - reservations stay
-    return Work(operation, account_id, found.hold_id, found.committed_minor)
+        return wallet_id, None if row is None else await work_of(tx, held, row)
 
 
 async def complete(call: Call, operation_id: str) -> None:
@@ -147,9 +153,12 @@ async def complete(call: Call, operation_id: str) -> None:
                 raise OperationNotFound(f"there is no operation {operation_id}")
             if found.state != books.PENDING:
                 return
+        # What a message began may be the first that befalls a wallet.
+        await opening.open_account(own, found.wallet_id)
+        async with own.reading() as tx:
             wallet = await repository.wallet(tx, found.wallet_id)
             assert wallet is not None  # noqa: S101 - wallets stay
-            work = await _work(tx, Held(wallet), found)
+            work = await work_of(tx, Held(wallet), found)
         await finish(own, work)
 
 
@@ -170,6 +179,11 @@ async def resume(call: Call, operation_id: str) -> None:
         raise
 
 
+def _is_paid(operation: OperationRow) -> bool:
+    """Tell whether the money is there already, by a payment or left over of one."""
+    return operation.payment_intent_id != "" or operation.credit_note_id != ""
+
+
 async def finish(call: Call, work: Work) -> OperationRow:
     """Post an operation and complete it, unless somebody was faster.
 
@@ -180,19 +194,30 @@ async def finish(call: Call, work: Work) -> OperationRow:
         try:
             posted = await _post(call, work)
         except BillplaneError as error:
-            paid = operation.payment_intent_id != ""
+            paid = _is_paid(operation)
             if error.kind not in _REFUSALS or paid or operation.kind in domain.KEPT:
                 raise
             await _refuse(call, operation, error)
             raise
         faultpoint("billing_core.after_posting")
+    if operation.kind in _TOGETHER and _gathers(call):
+        try:
+            done: OperationRow = await call.runtime.state.completing.ask(
+                call, Closing(operation, posted)
+            )
+        except Alone:
+            return await _end(call, operation, posted)
+        return done
+    return await _end(call, operation, posted)
+
+
+async def _end(call: Call, operation: OperationRow, posted: Posted) -> OperationRow:
     tx = await call.last()
     held = await books.lock(tx, operation.wallet_id)
     row = await repository.operation(tx, operation.id)
     assert row is not None  # noqa: S101 - operations stay
     if row.state == books.REFUSED:
-        why = row.result
-        raise PeerError(Kind.FAILED_PRECONDITION, why["reason"], why["detail"])
+        raise books.refused(row)
     if row.state == books.PENDING:
         await effects.complete(tx, held, row, posted)
         await tx.session.flush()
@@ -215,7 +240,7 @@ async def _post(call: Call, work: Work) -> Posted:
     """Call the ledger under the operation's id."""
     operation = work.operation
     ids = {"operation_id": operation.id, "account_id": work.account_id}
-    if operation.kind not in _ON_HOLDS:
+    if operation.kind not in ON_HOLDS:
         return await peers.record(
             call,
             _legs(operation),
@@ -260,7 +285,7 @@ def _legs(operation: OperationRow) -> list[domain.Leg]:
     )
     account = domain.source_of(
         operation.kind,
-        paid=operation.payment_intent_id != "",
+        paid=_is_paid(operation),
         credit_kind=operation.credit_kind,
     )
     if operation.invoice_id:

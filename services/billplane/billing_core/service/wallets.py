@@ -108,6 +108,24 @@ async def _store(call: Call, new: NewWallet) -> str:
     return next(row.id for row in rows if row.currency_code == new.currency_code)
 
 
+async def open_for(tx: Transaction, target: Target) -> str:
+    """Return the wallet of a customer in a currency; one that is new is opened by its first use.
+
+    Raises: the peers' errors.
+    """
+    rows = await repository.wallets_of(tx, [target.customer_id])
+    if not any(row.currency_code == target.currency_code for row in rows):
+        customer = await peers.find_customer(tx, target.customer_id)
+        if customer is not None:
+            rows = await repository.wallets_of(tx, [customer.id, customer.external_id])
+        if not any(row.currency_code == target.currency_code for row in rows):
+            new = NewWallet(target.customer_id, target.currency_code)
+            rows = [_row(tx, new, customer)]
+            tx.session.add(rows[0])
+            await tx.session.flush()
+    return next(row.id for row in rows if row.currency_code == target.currency_code)
+
+
 def _row(tx: Transaction, new: NewWallet, customer: peers.Customer | None) -> WalletRow:
     return WalletRow(
         tenant_id=tx.tenant_id,
@@ -143,7 +161,7 @@ async def find(
 
     Raises: WalletNotFound, CurrencyMismatch, the peers' errors.
     """
-    known: WalletIndex = call.runtime.state
+    known: WalletIndex = call.runtime.state.wallets
     found = known.get(call, target)
     if found is not None:
         return found

@@ -17,6 +17,8 @@ from billplane.chassis.rpc import to_timestamp
 from billplane.invoice import domain, peers, repository
 from billplane.invoice.errors import (
     CreditNoteNotFound,
+    CreditNotPossible,
+    CustomerUnknown,
     InvoiceNotCreditable,
     RefundNotPossible,
 )
@@ -66,7 +68,7 @@ async def create_credit_note(call: Call, new: NewCreditNote) -> CreditNote:
     """Issue a credit note: lower what is due, give back the rest, and publish CreditNoteIssued.
 
     Raises: InvoiceNotFound, InvoiceNotCreditable, NothingToCredit, CreditTooLarge,
-        RefundNotPossible, Invalid, ScopeMissing; the peers' errors.
+        RefundNotPossible, CreditNotPossible, Invalid, ScopeMissing; the peers' errors.
     Idempotent by: the request id.
     """
     call.principal.require("invoices:write")
@@ -78,6 +80,7 @@ async def create_credit_note(call: Call, new: NewCreditNote) -> CreditNote:
     refundable = 0
     if new.excess == REFUND:
         refundable = await peers.refundable(call, held.row.id)
+    keeps = new.excess != CREDIT or await _has_customer(call, held.row)
     tx = await call.last()
     held = await drafts.get_held(tx, held.row.id, lock=True)
     _check_state(held.row)
@@ -88,6 +91,13 @@ async def create_credit_note(call: Call, new: NewCreditNote) -> CreditNote:
             f" {made.row.excess_minor}: give it back by hand or as credit",
             field="/excess",
             metadata={"refundable_minor": refundable},
+        )
+    if not keeps and made.row.excess_minor:
+        raise CreditNotPossible(
+            f"there is no customer {held.row.customer_id} to keep"
+            f" {made.row.excess_minor} {made.row.currency_code} for: give it back by hand",
+            field="/excess",
+            metadata={"excess_minor": made.row.excess_minor},
         )
     await _issue(tx, held, made)
     faultpoint("invoice.before_credit_note_ends")
@@ -116,6 +126,17 @@ def _check_state(row: InvoiceRow) -> None:
             f"the invoice is {row.state}; what is finalized, past due or paid can be credited",
             metadata={"state": row.state},
         )
+
+
+async def _has_customer(call: Call, row: InvoiceRow) -> bool:
+    """Tell whether somebody could keep the credit; asked only of what was paid already."""
+    if not row.paid_minor:
+        return True
+    try:
+        await peers.get_customer(call, row.customer_id)
+    except CustomerUnknown:
+        return False
+    return True
 
 
 async def _present(call: Call, row: InvoiceRow) -> datetime:

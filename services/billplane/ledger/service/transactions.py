@@ -212,14 +212,11 @@ async def _prepared(
 
 
 async def _hold(call: Call, name: str) -> Stored:
-    if call.key:
-        async with call.reading() as tx:  # the key's answer may be there already
-            found = await _find(tx, name)
-    else:
-        asked = await call.runtime.state.transactions.ask(call, (name,))
-        if name not in asked:
-            raise TransactionNotFound(f"there is no transaction {name}")
-        found = asked[name]
+    # A key that has its answer is found where the hold would be closed.
+    asked: dict[str, Stored] = await call.runtime.state.transactions.ask(call, (name,))
+    if name not in asked:
+        raise TransactionNotFound(f"there is no transaction {name}")
+    found = asked[name]
     if found.hold is None:
         raise NotAHold(f"the transaction {found.row.id} was never pending")
     return found

@@ -16,12 +16,13 @@ from billplane.chassis import ids, logging
 from billplane.chassis.call import Call
 from billplane.chassis.errors import BillplaneError
 from billplane.chassis.http_client import HttpClient
-from billplane.chassis.sealing import Sealer
+from billplane.chassis.sealing import SealBroken, Sealer
 from billplane.pricing import domain, repository
 from billplane.pricing.cache import cache_price, cached_price
 from billplane.pricing.domain import FetchedPrice, Prices, Question, UsageColumns
 from billplane.pricing.errors import PriceAnswerInvalid, PriceUnavailable, TooManyPrices
-from billplane.pricing.models import ExternalPriceRow
+from billplane.pricing.models import ExternalPriceRow, PlanSecretRow
+from billplane.protos.pricing.v1.pricing_pb2 import SecretValues
 from billplane.resources import BillingPlanSpec
 from billplane.resources.common import parse_duration
 
@@ -76,6 +77,11 @@ async def fetch_prices(
     for question, price in zip(asked, found, strict=True):
         prices[question.charge][question.group] = price
     return prices
+
+
+def place_of(held: PlanSecretRow) -> tuple[str, ...]:
+    """Name the one place where a sealed row opens."""
+    return "plan_secrets", held.tenant_id, held.plan_id
 
 
 class _Fetching:
@@ -144,15 +150,28 @@ class _Fetching:
         if reference is None:
             return {}
         async with self._call.reading() as tx:
+            held = await repository.plan_secret(tx, self._plan)
             row = await repository.price_secret(tx, reference.name, reference.key)
+        if held is not None and (token := self._provided(held, reference.name, reference.key)):
+            return {"Authorization": f"Bearer {token}"}
         if row is None:
             raise PriceUnavailable(
                 f"there is no secret {reference.name}/{reference.key}: put it with"
-                " PUT /v1/price_secrets"
+                " PUT /v1/price_secrets, or make the Secret beside the BillingPlan"
             )
         place = (row.tenant_id, row.name, row.key)
         token = self._sources.sealer.open(row.sealed, *place).decode()
         return {"Authorization": f"Bearer {token}"}
+
+    def _provided(self, held: PlanSecretRow, name: str, key: str) -> str:
+        """Return the token that the operator handed over; empty where it is none of its Secrets."""
+        try:
+            content = self._sources.sealer.open(held.sealed, *place_of(held))
+        except SealBroken:
+            return ""  # sealed with a key before; the operator hands it over anew
+        values = SecretValues.FromString(content).values
+        found = (item.content for item in values if (item.name, item.key) == (name, key))
+        return next(found, b"").decode()
 
     async def _store(self, question: Question, price: FetchedPrice) -> None:
         async with self._call.writing() as tx:

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.exc import IntegrityError
@@ -12,12 +13,14 @@ from billplane.chassis.call import Call
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.errors import FieldError, Invalid
 from billplane.chassis.rest import Page
+from billplane.chassis.rpc import to_timestamp
 from billplane.pricing import peers, repository
 from billplane.pricing.errors import (
     DefaultPlanTaken,
     PlanArchived,
     PlanInUse,
     PlanNotFound,
+    PlanNotInEffect,
     PlanVersionNotFound,
 )
 from billplane.pricing.models import PlanRow, PlanVersionRow
@@ -84,7 +87,10 @@ async def remove_plan(call: Call, uid: str, generation: int, epoch: int, *, unus
         if row is not None and row.removed_at is None:
             await _refuse_in_use(call, row)
     tx = await call.last()
-    await applied.remove(tx, PlanRow, uid, generation, epoch)
+    gone = await applied.remove(tx, PlanRow, uid, generation, epoch)
+    if gone is not None and unused:
+        # A plan that stays is billed by on, and so asks its sources on.
+        await repository.drop_plan_secret(tx, gone.id)
 
 
 async def create_plan(tx: Transaction, name: str, spec: Any) -> PlanView:
@@ -162,6 +168,24 @@ async def get_plan(tx: ReadTransaction, plan: str, version: int = 0) -> PlanView
     """
     tx.authorize("plans:read")
     return await _view(tx, await _find(tx, plan), version)
+
+
+async def plan_at(tx: ReadTransaction, plan: str, at: datetime) -> tuple[PlanView, list[PlanView]]:
+    """Return a plan's newest version that is in effect by an instant, and those that come later.
+
+    Raises: PlanNotFound, PlanNotInEffect, ScopeMissing.
+    """
+    tx.authorize("plans:read")
+    row = await _find(tx, plan)
+    found = await repository.version_at(tx, row.id, at)
+    if found is None:
+        raise PlanNotInEffect(f"no version of the plan {row.name} is in effect by {at:%Y-%m-%d}")
+    later = await repository.versions_after(tx, row.id, found.version)
+    return _seen(row, found), [_seen(row, item) for item in later]
+
+
+def _seen(row: PlanRow, version: PlanVersionRow) -> PlanView:
+    return PlanView(row, version, hash_of(version))
 
 
 async def name_plan(tx: ReadTransaction, plan: str, version: int = 0) -> PlanName:
@@ -299,6 +323,7 @@ async def _settle(tx: Transaction, row: PlanRow, spec: Any) -> PlanView:
             spec_hash=wanted,
             apply_to=spec.rollout.apply_to.lower(),
             customer_ids=selector.customers if selector is not None else (),
+            effective_at=to_timestamp(spec.rollout.effective_from),
         ),
         aggregate_id=row.id,
     )

@@ -62,9 +62,9 @@ async def quote_period(
 
     Where a customer is named, its currency counts unless one is given, and its plan unless one is.
 
-    Raises: PlanNotFound, PlanVersionNotFound, Invalid, MeterNotPriced, UsageQuantityInvalid,
-        CurrencyNotPriced, PeriodInvalid, CustomerNotFound, PriceUnavailable, ScopeMissing, what
-        the rating core raises, and exchange_rate's error where it knows no rate.
+    Raises: PlanNotFound, PlanVersionNotFound, PlanNotInEffect, Invalid, MeterNotPriced,
+        UsageQuantityInvalid, CurrencyNotPriced, PeriodInvalid, CustomerNotFound, PriceUnavailable,
+        ScopeMissing, what the rating core raises, and exchange_rate's error where it knows no rate.
     """
     call.principal.require("plans:read")
     if len(items) > ITEMS_MAX:
@@ -76,8 +76,11 @@ async def quote_period(
         if not plan:
             plan, version = known.plan_id, known.plan_version
     async with call.reading() as tx:
-        found = await plans.get_plan(tx, plan, version)
         at = at or tx.now
+        if version:
+            found = await plans.get_plan(tx, plan, version)
+        else:
+            found, _ = await plans.plan_at(tx, plan, at)
     spec = plans.spec_of(found.version)
     period = domain.period_at(spec.interval, at)
     usage = domain.quoted_usage(spec, items, period, at)

@@ -1,13 +1,13 @@
 """Every SQL statement of subscription."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import cast, func, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.rest import Page, fetch_page
@@ -35,6 +35,17 @@ async def customer(tx: ReadTransaction, wanted: str) -> CustomerRow | None:
         CustomerRow.livemode == tx.livemode, CustomerRow.external_id == wanted
     )
     return (await tx.session.scalars(query)).one_or_none()
+
+
+async def customers_named(tx: ReadTransaction, wanted: Collection[str]) -> dict[str, CustomerRow]:
+    """Return customers of the mode by id or external_id; who is not there is left out."""
+    query = select(CustomerRow).where(
+        CustomerRow.livemode == tx.livemode,
+        CustomerRow.id.in_(wanted) | CustomerRow.external_id.in_(wanted),
+    )
+    rows = (await tx.session.scalars(query)).all()
+    # An id comes before another customer's external_id, as where one is looked up.
+    return {row.external_id: row for row in rows if row.external_id} | {row.id: row for row in rows}
 
 
 async def page_of_customers(
@@ -133,22 +144,37 @@ async def count_live_in_mode(tx: ReadTransaction, plan_id: str) -> int:
 
 
 async def move_to_version(
-    tx: Transaction, plan_id: str, version: int, customers: Sequence[str] | None
+    tx: Transaction,
+    plan_id: str,
+    version: int,
+    customers: Sequence[str] | None,
+    effective_at: datetime | None = None,
 ) -> None:
-    """Let live subscriptions of a plan take a version with their next period."""
+    """Let live subscriptions of a plan take a version with their next period, from an instant on.
+
+    Idempotent by: the version.
+    """
     statement = update(SubscriptionRow).where(
         SubscriptionRow.plan_id == plan_id,
         SubscriptionRow.ended_at.is_(None),
         SubscriptionRow.plan_version < version,
-        # Versions may be announced in any order.
-        func.coalesce(SubscriptionRow.next_plan_version, 0) < version,
     )
+    values: dict[str, Any]
+    if effective_at is None:
+        # Versions may be announced in any order.
+        statement = statement.where(func.coalesce(SubscriptionRow.next_plan_version, 0) < version)
+        values = {"next_plan_version": version}
+    else:
+        dated = [{"version": version, "effective_at": effective_at.isoformat()}]
+        held = SubscriptionRow.dated_versions
+        statement = statement.where(~held.contains([{"version": version}]))
+        values = {"dated_versions": held.op("||")(cast(dated, JSONB))}
     if customers is not None:
         names = select(CustomerRow.id).where(
             CustomerRow.id.in_(customers) | CustomerRow.external_id.in_(customers)
         )
         statement = statement.where(SubscriptionRow.customer_id.in_(names))
-    await tx.session.execute(statement.values(next_plan_version=version))
+    await tx.session.execute(statement.values(**values))
 
 
 _DUE = """

@@ -2,11 +2,12 @@
 
 from billplane.subscription import schemas
 from billplane.subscription.models import SubscriptionRow
-from billplane.subscription.service.periods import paused_since
+from billplane.subscription.service.periods import next_version, paused_since, pending_plan
 
 
 def subscription_of(row: SubscriptionRow) -> schemas.Subscription:
     """Show a subscription."""
+    pending = pending_plan(row)
     trial = row.billing_starts_at if row.billing_starts_at > row.starts_at else None
     return schemas.Subscription(
         id=row.id,
@@ -20,7 +21,9 @@ def subscription_of(row: SubscriptionRow) -> schemas.Subscription:
         trial_ends_at=trial,
         current_period_starts_at=row.period_starts_at,
         current_period_ends_at=row.period_ends_at,
-        next_plan=schemas.PendingPlan(**row.next_plan) if row.next_plan else None,
+        next_plan=schemas.PendingPlan(**pending) if pending else None,
+        next_plan_version=next_version(row, row.period_ends_at),
+        dated_versions=[schemas.DatedVersion(**item) for item in row.dated_versions],
         paused_at=paused_since(row),
         cancel_at=row.cancel_at,
         ended_at=row.ended_at,

@@ -1,6 +1,7 @@
 """Rows as gRPC shows them."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from billplane.chassis.rpc import to_timestamp
 from billplane.protos.subscription.v1 import subscription_pb2 as pb
@@ -11,7 +12,7 @@ from billplane.subscription.models import (
     SubscriptionRow,
 )
 from billplane.subscription.service.items import NewItem
-from billplane.subscription.service.periods import paused_since
+from billplane.subscription.service.periods import next_version, paused_since, pending_plan
 
 
 def customer_message(row: CustomerRow) -> pb.Customer:
@@ -37,6 +38,7 @@ def customer_message(row: CustomerRow) -> pb.Customer:
 
 def subscription_message(row: SubscriptionRow) -> pb.Subscription:
     """Show a subscription."""
+    pending = pending_plan(row)
     trial = row.billing_starts_at if row.billing_starts_at > row.starts_at else None
     return pb.Subscription(
         id=row.id,
@@ -54,8 +56,16 @@ def subscription_message(row: SubscriptionRow) -> pb.Subscription:
         metadata=row.metadata_,
         created_at=to_timestamp(row.created_at),
         plan_name=row.plan_name,
-        next_plan=pb.PendingPlan(**row.next_plan) if row.next_plan else None,
+        next_plan=pb.PendingPlan(**pending) if pending else None,
         paused_at=to_timestamp(paused_since(row)),
+        next_plan_version=next_version(row, row.period_ends_at) or 0,
+        dated_versions=[
+            pb.DatedVersion(
+                version=int(item["version"]),
+                effective_at=to_timestamp(datetime.fromisoformat(item["effective_at"])),
+            )
+            for item in row.dated_versions
+        ],
     )
 
 

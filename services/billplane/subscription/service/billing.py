@@ -20,6 +20,7 @@ from billplane.subscription.service.documents import Part, Work
 from billplane.subscription.service.periods import (
     advance_from,
     bills_in_advance,
+    next_version,
     open_after_pause,
     period_of,
     set_period,
@@ -160,8 +161,8 @@ async def _load(
     following = None
     if row.next_plan is not None:
         following = await peers.plan(row.next_plan["plan_id"], row.next_plan["plan_version"])
-    elif row.next_plan_version is not None:
-        following = await peers.plan(row.plan_id, row.next_plan_version)
+    elif (version := next_version(row, row.period_ends_at)) is not None:
+        following = await peers.plan(row.plan_id, version)
     parts = []
     for segment in map(domain.Segment.of_json, row.segments):
         held = await peers.plan(segment.plan_id, segment.plan_version)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from billplane.chassis import ids
@@ -33,7 +33,7 @@ from billplane.subscription.service.periods import (
     segment_starts_at,
     set_period,
 )
-from billplane.subscription.service.subscriptions import announce, check_priced
+from billplane.subscription.service.subscriptions import announce, check_priced, versions_for
 
 At = Literal["now", "period_end"]
 Proration = Literal["create", "none", "always_invoice"]
@@ -48,7 +48,8 @@ PRORATIONS: Final = ("create", "none", "always_invoice")
 class Change:
     """A subscription on the way to another plan, as it was read.
 
-    Shape: `period` is the one after the change; `items` what it credits and charges.
+    Shape: `period` is the one after the change; `items` what it credits and charges;
+        `dated_versions` the versions of the plan that come into effect later.
     """
 
     row: SubscriptionRow
@@ -59,6 +60,17 @@ class Change:
     effective_at: datetime
     period: domain.Period
     items: Sequence[NewItem]
+    dated_versions: Sequence[dict[str, Any]]
+
+    @property
+    def next_plan(self) -> dict[str, Any]:
+        """What the row keeps of the plan until its period ends."""
+        plan = {
+            "plan_id": self.plan.id,
+            "plan_name": self.plan.name,
+            "plan_version": self.plan.version,
+        }
+        return plan | {"dated_versions": list(self.dated_versions)}
 
     @property
     def cuts(self) -> bool:
@@ -97,7 +109,7 @@ async def preview_change(
 async def change_plan(
     call: Call, subscription_id: str, *, plan: str, at: str, proration: str
 ) -> SubscriptionRow:
-    """Put a subscription on the newest version of another plan, or of its own.
+    """Put a subscription on the newest version in effect of another plan, or of its own.
 
     Usage before the change is billed by the plan it was used on. What has ended and is not billed
     yet is billed first.
@@ -114,11 +126,7 @@ async def change_plan(
     tx = await call.last()
     row = await same_row(tx, change.row)
     if change.at == "period_end":
-        row.next_plan = {
-            "plan_id": change.plan.id,
-            "plan_name": change.plan.name,
-            "plan_version": change.plan.version,
-        }
+        row.next_plan = change.next_plan
     else:
         _switch(tx, row, change)
     await announce(tx, row)
@@ -130,6 +138,7 @@ def _switch(tx: Transaction, row: SubscriptionRow, change: Change) -> None:
     for new in change.items:
         items.add(tx, change.customer, row, new, change.customer.currency_code)
     row.next_plan, row.next_plan_version = None, None
+    row.dated_versions = list(change.dated_versions)
     row.prepaid_invoices = []  # what they paid for is credited, or is not to be
     if change.effective_at < row.billing_starts_at:
         put_on_plan(row, change.plan)
@@ -140,11 +149,7 @@ def _switch(tx: Transaction, row: SubscriptionRow, change: Change) -> None:
     if change.cuts:
         # The part that is over becomes a period of its own; the next one is the new plan's.
         row.period_ends_at = change.effective_at
-        row.next_plan = {
-            "plan_id": change.plan.id,
-            "plan_name": change.plan.name,
-            "plan_version": change.plan.version,
-        }
+        row.next_plan = change.next_plan
         return
     before = segment_starts_at(row)
     if before < change.effective_at:
@@ -164,13 +169,17 @@ async def _prepare(call: Call, subscription_id: str, plan: str, at: str, prorati
     work = await billing.load_for(call, subscription_id)
     row, now = work.row, work.now
     check_live(row)
-    found = await peers_of(call).plan(plan)
+    wanted_from = row.period_ends_at if wanted_at == "period_end" else now
+    found, upcoming = await peers_of(call).plan_at(plan, wanted_from)
     if found.state == "archived":
         raise PlanArchived(f"the plan {found.name} is no longer sold", field="/plan")
     check_priced(found.spec, work.customer.currency_code)
     if (found.id, found.version) == (row.plan_id, row.plan_version):
         raise PlanUnchanged(f"the subscription is on {found.name} already", field="/plan")
-    change = Change(row, work.customer, found, wanted_at, wanted_proration, now, work.period, [])
+    change = Change(
+        row, work.customer, found, wanted_at, wanted_proration, now, work.period, [],
+        versions_for(work.customer, upcoming),
+    )  # fmt: skip
     if wanted_at == "period_end":
         if row.cancel_at is not None:
             raise SubscriptionEndedAlready("the subscription ends with its period")

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 from billplane.resources.billing_plan import BillingPlanSpec, Interval
 from billplane.subscription import domain
@@ -87,15 +88,38 @@ def take_next_plan(
         later = row.next_plan_version
         row.plan_version = version
         row.next_plan_version = later if later is not None and later > version else None
+        row.dated_versions = [item for item in row.dated_versions if int(item["version"]) > version]
         return True
     put_on_plan(row, following)
     if following.spec.interval != plan.spec.interval:
         row.anchor_at = row.period_starts_at
         row.interval = following.spec.interval.model_dump(mode="json")
+    row.dated_versions = list(taken.next_plan.get("dated_versions", []))
     if row.next_plan == taken.next_plan:
         row.next_plan = None
     row.next_plan_version = None
     return True
+
+
+def next_version(row: SubscriptionRow, starts_at: datetime) -> int | None:
+    """Return the version of its plan that a period takes which begins at an instant, if another.
+
+    The newest of those that wait and are in effect by then.
+    """
+    waiting = [] if row.next_plan_version is None else [row.next_plan_version]
+    waiting += [
+        int(item["version"])
+        for item in row.dated_versions
+        if datetime.fromisoformat(item["effective_at"]) <= starts_at
+    ]
+    return max(waiting, default=None)
+
+
+def pending_plan(row: SubscriptionRow) -> dict[str, Any] | None:
+    """Return the plan of the next period as it is shown, where it is another one."""
+    if row.next_plan is None:
+        return None
+    return {name: row.next_plan[name] for name in ("plan_id", "plan_name", "plan_version")}
 
 
 def put_on_plan(row: SubscriptionRow, plan: Plan) -> None:

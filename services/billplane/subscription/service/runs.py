@@ -63,12 +63,12 @@ async def create_run(
     Raises: CustomerNotFound, ScopeMissing.
     """
     tx.authorize("billing_runs:write")
-    chosen = []
-    for wanted in customers:
-        customer = await repository.customer(tx, wanted)
-        if customer is None:
-            raise CustomerNotFound(f"there is no customer {wanted}", field="/customer_ids")
-        chosen.append(customer.id)
+    wanted = list(dict.fromkeys(customers))
+    found = await repository.customers_named(tx, wanted) if wanted else {}
+    for name in wanted:
+        if name not in found:
+            raise CustomerNotFound(f"there is no customer {name}", field="/customer_ids")
+    chosen = list(dict.fromkeys(found[name].id for name in wanted))
     row = _run_row(tx, at=at, customers=chosen, finalize=finalize, automatic=False)
     tx.session.add(row)
     return row

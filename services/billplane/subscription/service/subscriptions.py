@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from billplane.chassis import ids
 from billplane.chassis.call import Call
 from billplane.chassis.database import ReadTransaction, Transaction
 from billplane.chassis.errors import FieldError, Invalid
 from billplane.chassis.rest import Page
+from billplane.protos.pricing.v1 import pricing_pb2
 from billplane.protos.subscription.v1.events_pb2 import (
     SubscriptionChanged,
     SubscriptionCreated,
@@ -50,7 +52,7 @@ async def create_subscription(
     coupon_codes: Sequence[str],
     metadata: dict[str, str],
 ) -> SubscriptionRow:
-    """Subscribe a customer to the newest version of a plan.
+    """Subscribe a customer to the newest version of a plan that is in effect.
 
     Raises: CustomerNotFound, PlanArchived, CurrencyNotPriced, Invalid, the plan's errors.
     Idempotent by: the request id.
@@ -61,21 +63,21 @@ async def create_subscription(
         if customer is None:
             raise CustomerNotFound(f"there is no customer {customer_id}", field="/customer_id")
         now = await repository.now_of(reading, customer.test_clock_id)
-    found = await peers_of(call).plan(plan)
-    if found.state == "archived":
-        raise PlanArchived(f"the plan {found.name} is no longer sold", field="/plan")
-    check_priced(found.spec, customer.currency_code)
     starts = starts_at or now
     if starts < now - START_BACK:
         detail = "starts_at may lie at most 400 days back"
         raise Invalid([FieldError("/starts_at", "TIME_OUT_OF_RANGE", detail)])
+    found, upcoming = await peers_of(call).plan_at(plan, max(starts, now))
+    if found.state == "archived":
+        raise PlanArchived(f"the plan {found.name} is no longer sold", field="/plan")
+    check_priced(found.spec, customer.currency_code)
     spec = found.spec
     billing_starts = starts + (parse_duration(spec.trial) if spec.trial else timedelta(0))
     period = domain.period_at(spec.interval, billing_starts, billing_starts)
     tx = await call.last()
     row = _row(tx, customer, found, starts, billing_starts)
     row.state, row.coupon_codes = state_at(starts, billing_starts, now), list(coupon_codes)
-    row.metadata_ = metadata
+    row.metadata_, row.dated_versions = metadata, versions_for(customer, upcoming)
     set_period(row, period)
     tx.session.add(row)
     await tx.session.flush()
@@ -106,6 +108,7 @@ def _row(
         plan_name=plan.name,
         plan_version=plan.version,
         next_plan_version=None,
+        dated_versions=[],
         interval=plan.spec.interval.model_dump(mode="json"),
         state="pending",
         starts_at=starts,
@@ -257,13 +260,36 @@ async def count_subscriptions(tx: ReadTransaction, plan_id: str) -> int:
 
 
 async def adopt_version(
-    tx: Transaction, plan_id: str, version: int, apply_to: str, customers: Sequence[str]
+    tx: Transaction,
+    plan_id: str,
+    version: int,
+    apply_to: str,
+    customers: Sequence[str],
+    effective_at: datetime | None,
 ) -> None:
-    """Let subscribers take a new version with their next period, as its rollout says."""
+    """Let subscribers take a new version with their next period, as its rollout says.
+
+    Idempotent by: the version.
+    """
     if apply_to == "all":
-        await repository.move_to_version(tx, plan_id, version, None)
+        await repository.move_to_version(tx, plan_id, version, None, effective_at)
     elif apply_to == "selector":
-        await repository.move_to_version(tx, plan_id, version, customers)
+        await repository.move_to_version(tx, plan_id, version, customers, effective_at)
+
+
+def versions_for(
+    customer: CustomerRow, upcoming: Sequence[pricing_pb2.UpcomingVersion]
+) -> list[dict[str, Any]]:
+    """Return the versions that a new subscription takes later, as its row keeps them."""
+    names = {customer.id, customer.external_id}
+    return [
+        {
+            "version": item.version,
+            "effective_at": item.effective_at.ToDatetime(tzinfo=UTC).isoformat(),
+        }
+        for item in upcoming
+        if item.apply_to == "all" or (item.apply_to == "selector" and names & {*item.customer_ids})
+    ]
 
 
 def check_priced(spec: BillingPlanSpec, currency: str) -> None:

@@ -220,6 +220,7 @@ class Operation(_message.Message):
     REFUNDED_OPERATION_ID_FIELD_NUMBER: _builtins.int
     CHARGED_MINOR_FIELD_NUMBER: _builtins.int
     CHARGED_CURRENCY_CODE_FIELD_NUMBER: _builtins.int
+    CREDIT_NOTE_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     wallet_id: _builtins.str
     kind: _builtins.str
@@ -244,6 +245,8 @@ class Operation(_message.Message):
     charged_minor: _builtins.int
     """what it took in the currency that was asked in"""
     charged_currency_code: _builtins.str
+    credit_note_id: _builtins.str
+    """of a top-up by what a credit note left over"""
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp: ...
     def __init__(
@@ -267,10 +270,11 @@ class Operation(_message.Message):
         refunded_operation_id: _builtins.str = ...,
         charged_minor: _builtins.int = ...,
         charged_currency_code: _builtins.str = ...,
+        credit_note_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "charged_currency_code", b"charged_currency_code", "charged_minor", b"charged_minor", "created_at", b"created_at", "currency_code", b"currency_code", "description", b"description", "id", b"id", "invoice_id", b"invoice_id", "kind", b"kind", "payment_intent_id", b"payment_intent_id", "rate_id", b"rate_id", "reference", b"reference", "refunded_minor", b"refunded_minor", "refunded_operation_id", b"refunded_operation_id", "reservation_id", b"reservation_id", "state", b"state", "transaction_id", b"transaction_id", "wallet_id", b"wallet_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_minor", b"amount_minor", "charged_currency_code", b"charged_currency_code", "charged_minor", b"charged_minor", "created_at", b"created_at", "credit_note_id", b"credit_note_id", "currency_code", b"currency_code", "description", b"description", "id", b"id", "invoice_id", b"invoice_id", "kind", b"kind", "payment_intent_id", b"payment_intent_id", "rate_id", b"rate_id", "reference", b"reference", "refunded_minor", b"refunded_minor", "refunded_operation_id", b"refunded_operation_id", "reservation_id", b"reservation_id", "state", b"state", "transaction_id", b"transaction_id", "wallet_id", b"wallet_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -50,6 +50,31 @@ class DiscountServiceStub:
                 request_serializer=billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.ListCouponsRequest.SerializeToString,
                 response_deserializer=billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.ListCouponsResponse.FromString,
                 _registered_method=True)
+        self.ArchiveCoupon = channel.unary_unary(
+                '/billplane.discount.v1.DiscountService/ArchiveCoupon',
+                request_serializer=billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.ArchiveCouponRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.ArchiveCouponResponse.FromString,
+                _registered_method=True)
+        self.CreateDiscountRule = channel.unary_unary(
+                '/billplane.discount.v1.DiscountService/CreateDiscountRule',
+                request_serializer=billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.CreateDiscountRuleRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.CreateDiscountRuleResponse.FromString,
+                _registered_method=True)
+        self.GetDiscountRule = channel.unary_unary(
+                '/billplane.discount.v1.DiscountService/GetDiscountRule',
+                request_serializer=billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.GetDiscountRuleRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.GetDiscountRuleResponse.FromString,
+                _registered_method=True)
+        self.ListDiscountRules = channel.unary_unary(
+                '/billplane.discount.v1.DiscountService/ListDiscountRules',
+                request_serializer=billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.ListDiscountRulesRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.ListDiscountRulesResponse.FromString,
+                _registered_method=True)
+        self.ArchiveDiscountRule = channel.unary_unary(
+                '/billplane.discount.v1.DiscountService/ArchiveDiscountRule',
+                request_serializer=billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.ArchiveDiscountRuleRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.ArchiveDiscountRuleResponse.FromString,
+                _registered_method=True)
         self.CalculateDiscounts = channel.unary_unary(
                 '/billplane.discount.v1.DiscountService/CalculateDiscounts',
                 request_serializer=billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.CalculateDiscountsRequest.SerializeToString,
@@ -87,6 +112,41 @@ class DiscountServiceServicer:
 
     def ListCoupons(self, request, context):
         """Lists coupons.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ArchiveCoupon(self, request, context):
+        """Archives a coupon: nobody else may redeem it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateDiscountRule(self, request, context):
+        """Creates a discount that needs no code.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetDiscountRule(self, request, context):
+        """Returns one rule.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListDiscountRules(self, request, context):
+        """Lists rules, archived ones too.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ArchiveDiscountRule(self, request, context):
+        """Archives a rule: it lowers no further document.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -130,6 +190,31 @@ def add_DiscountServiceServicer_to_server(servicer, server):
                     servicer.ListCoupons,
                     request_deserializer=billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.ListCouponsRequest.FromString,
                     response_serializer=billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.ListCouponsResponse.SerializeToString,
+            ),
+            'ArchiveCoupon': grpc.unary_unary_rpc_method_handler(
+                    servicer.ArchiveCoupon,
+                    request_deserializer=billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.ArchiveCouponRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.ArchiveCouponResponse.SerializeToString,
+            ),
+            'CreateDiscountRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateDiscountRule,
+                    request_deserializer=billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.CreateDiscountRuleRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.CreateDiscountRuleResponse.SerializeToString,
+            ),
+            'GetDiscountRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetDiscountRule,
+                    request_deserializer=billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.GetDiscountRuleRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.GetDiscountRuleResponse.SerializeToString,
+            ),
+            'ListDiscountRules': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListDiscountRules,
+                    request_deserializer=billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.ListDiscountRulesRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.ListDiscountRulesResponse.SerializeToString,
+            ),
+            'ArchiveDiscountRule': grpc.unary_unary_rpc_method_handler(
+                    servicer.ArchiveDiscountRule,
+                    request_deserializer=billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.ArchiveDiscountRuleRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.ArchiveDiscountRuleResponse.SerializeToString,
             ),
             'CalculateDiscounts': grpc.unary_unary_rpc_method_handler(
                     servicer.CalculateDiscounts,
@@ -229,6 +314,141 @@ class DiscountService:
             '/billplane.discount.v1.DiscountService/ListCoupons',
             billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.ListCouponsRequest.SerializeToString,
             billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.ListCouponsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ArchiveCoupon(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.discount.v1.DiscountService/ArchiveCoupon',
+            billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.ArchiveCouponRequest.SerializeToString,
+            billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.ArchiveCouponResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateDiscountRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.discount.v1.DiscountService/CreateDiscountRule',
+            billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.CreateDiscountRuleRequest.SerializeToString,
+            billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.CreateDiscountRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetDiscountRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.discount.v1.DiscountService/GetDiscountRule',
+            billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.GetDiscountRuleRequest.SerializeToString,
+            billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.GetDiscountRuleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListDiscountRules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.discount.v1.DiscountService/ListDiscountRules',
+            billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.ListDiscountRulesRequest.SerializeToString,
+            billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.ListDiscountRulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ArchiveDiscountRule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.discount.v1.DiscountService/ArchiveDiscountRule',
+            billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.ArchiveDiscountRuleRequest.SerializeToString,
+            billplane_dot_protos_dot_discount_dot_v1_dot_discount__pb2.ArchiveDiscountRuleResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,16 @@ class DiscountServiceStub:
     """Returns one coupon by id or code."""
     ListCoupons: _grpc.UnaryUnaryMultiCallable[_discount_pb2.ListCouponsRequest, _discount_pb2.ListCouponsResponse]
     """Lists coupons."""
+    ArchiveCoupon: _grpc.UnaryUnaryMultiCallable[_discount_pb2.ArchiveCouponRequest, _discount_pb2.ArchiveCouponResponse]
+    """Archives a coupon: nobody else may redeem it."""
+    CreateDiscountRule: _grpc.UnaryUnaryMultiCallable[_discount_pb2.CreateDiscountRuleRequest, _discount_pb2.CreateDiscountRuleResponse]
+    """Creates a discount that needs no code."""
+    GetDiscountRule: _grpc.UnaryUnaryMultiCallable[_discount_pb2.GetDiscountRuleRequest, _discount_pb2.GetDiscountRuleResponse]
+    """Returns one rule."""
+    ListDiscountRules: _grpc.UnaryUnaryMultiCallable[_discount_pb2.ListDiscountRulesRequest, _discount_pb2.ListDiscountRulesResponse]
+    """Lists rules, archived ones too."""
+    ArchiveDiscountRule: _grpc.UnaryUnaryMultiCallable[_discount_pb2.ArchiveDiscountRuleRequest, _discount_pb2.ArchiveDiscountRuleResponse]
+    """Archives a rule: it lowers no further document."""
     CalculateDiscounts: _grpc.UnaryUnaryMultiCallable[_discount_pb2.CalculateDiscountsRequest, _discount_pb2.CalculateDiscountsResponse]
     """Tells what would apply; stores nothing."""
     ApplyDiscounts: _grpc.UnaryUnaryMultiCallable[_discount_pb2.ApplyDiscountsRequest, _discount_pb2.ApplyDiscountsResponse]
@@ -57,6 +67,16 @@ class DiscountServiceAsyncStub(DiscountServiceStub):
     """Returns one coupon by id or code."""
     ListCoupons: _aio.UnaryUnaryMultiCallable[_discount_pb2.ListCouponsRequest, _discount_pb2.ListCouponsResponse]  # type: ignore[assignment]
     """Lists coupons."""
+    ArchiveCoupon: _aio.UnaryUnaryMultiCallable[_discount_pb2.ArchiveCouponRequest, _discount_pb2.ArchiveCouponResponse]  # type: ignore[assignment]
+    """Archives a coupon: nobody else may redeem it."""
+    CreateDiscountRule: _aio.UnaryUnaryMultiCallable[_discount_pb2.CreateDiscountRuleRequest, _discount_pb2.CreateDiscountRuleResponse]  # type: ignore[assignment]
+    """Creates a discount that needs no code."""
+    GetDiscountRule: _aio.UnaryUnaryMultiCallable[_discount_pb2.GetDiscountRuleRequest, _discount_pb2.GetDiscountRuleResponse]  # type: ignore[assignment]
+    """Returns one rule."""
+    ListDiscountRules: _aio.UnaryUnaryMultiCallable[_discount_pb2.ListDiscountRulesRequest, _discount_pb2.ListDiscountRulesResponse]  # type: ignore[assignment]
+    """Lists rules, archived ones too."""
+    ArchiveDiscountRule: _aio.UnaryUnaryMultiCallable[_discount_pb2.ArchiveDiscountRuleRequest, _discount_pb2.ArchiveDiscountRuleResponse]  # type: ignore[assignment]
+    """Archives a rule: it lowers no further document."""
     CalculateDiscounts: _aio.UnaryUnaryMultiCallable[_discount_pb2.CalculateDiscountsRequest, _discount_pb2.CalculateDiscountsResponse]  # type: ignore[assignment]
     """Tells what would apply; stores nothing."""
     ApplyDiscounts: _aio.UnaryUnaryMultiCallable[_discount_pb2.ApplyDiscountsRequest, _discount_pb2.ApplyDiscountsResponse]  # type: ignore[assignment]
@@ -90,6 +110,46 @@ class DiscountServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_discount_pb2.ListCouponsResponse, _abc.Awaitable[_discount_pb2.ListCouponsResponse]]:
         """Lists coupons."""
+
+    @_abc_1.abstractmethod
+    def ArchiveCoupon(
+        self,
+        request: _discount_pb2.ArchiveCouponRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_discount_pb2.ArchiveCouponResponse, _abc.Awaitable[_discount_pb2.ArchiveCouponResponse]]:
+        """Archives a coupon: nobody else may redeem it."""
+
+    @_abc_1.abstractmethod
+    def CreateDiscountRule(
+        self,
+        request: _discount_pb2.CreateDiscountRuleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_discount_pb2.CreateDiscountRuleResponse, _abc.Awaitable[_discount_pb2.CreateDiscountRuleResponse]]:
+        """Creates a discount that needs no code."""
+
+    @_abc_1.abstractmethod
+    def GetDiscountRule(
+        self,
+        request: _discount_pb2.GetDiscountRuleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_discount_pb2.GetDiscountRuleResponse, _abc.Awaitable[_discount_pb2.GetDiscountRuleResponse]]:
+        """Returns one rule."""
+
+    @_abc_1.abstractmethod
+    def ListDiscountRules(
+        self,
+        request: _discount_pb2.ListDiscountRulesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_discount_pb2.ListDiscountRulesResponse, _abc.Awaitable[_discount_pb2.ListDiscountRulesResponse]]:
+        """Lists rules, archived ones too."""
+
+    @_abc_1.abstractmethod
+    def ArchiveDiscountRule(
+        self,
+        request: _discount_pb2.ArchiveDiscountRuleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_discount_pb2.ArchiveDiscountRuleResponse, _abc.Awaitable[_discount_pb2.ArchiveDiscountRuleResponse]]:
+        """Archives a rule: it lowers no further document."""
 
     @_abc_1.abstractmethod
     def CalculateDiscounts(

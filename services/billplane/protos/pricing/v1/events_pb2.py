@@ -22,15 +22,16 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(billplane/protos/pricing/v1/events.proto\x12\x14\x62illplane.pricing.v1\"z\n\rPlanPublished\x12\x0f\n\x07plan_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12\x11\n\tspec_hash\x18\x04 \x01(\t\x12\x10\n\x08\x61pply_to\x18\x05 \x01(\t\x12\x14\n\x0c\x63ustomer_ids\x18\x06 \x03(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(billplane/protos/pricing/v1/events.proto\x12\x14\x62illplane.pricing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xac\x01\n\rPlanPublished\x12\x0f\n\x07plan_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x05\x12\x11\n\tspec_hash\x18\x04 \x01(\t\x12\x10\n\x08\x61pply_to\x18\x05 \x01(\t\x12\x14\n\x0c\x63ustomer_ids\x18\x06 \x03(\t\x12\x30\n\x0c\x65\x66\x66\x65\x63tive_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestampb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'billplane.protos.pricing.v1.events_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_PLANPUBLISHED']._serialized_start=66
-  _globals['_PLANPUBLISHED']._serialized_end=188
+  _globals['_PLANPUBLISHED']._serialized_start=100
+  _globals['_PLANPUBLISHED']._serialized_end=272
 # @@protoc_insertion_point(module_scope)

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
@@ -30,6 +31,7 @@ class PlanPublished(_message.Message):
     SPEC_HASH_FIELD_NUMBER: _builtins.int
     APPLY_TO_FIELD_NUMBER: _builtins.int
     CUSTOMER_IDS_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_AT_FIELD_NUMBER: _builtins.int
     plan_id: _builtins.str
     name: _builtins.str
     version: _builtins.int
@@ -40,6 +42,10 @@ class PlanPublished(_message.Message):
     def customer_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """of the selector"""
 
+    @_builtins.property
+    def effective_at(self) -> _timestamp_pb2.Timestamp:
+        """absent: at once"""
+
     def __init__(
         self,
         *,
@@ -49,10 +55,11 @@ class PlanPublished(_message.Message):
         spec_hash: _builtins.str = ...,
         apply_to: _builtins.str = ...,
         customer_ids: _abc.Iterable[_builtins.str] | None = ...,
+        effective_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_at", b"effective_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["apply_to", b"apply_to", "customer_ids", b"customer_ids", "name", b"name", "plan_id", b"plan_id", "spec_hash", b"spec_hash", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["apply_to", b"apply_to", "customer_ids", b"customer_ids", "effective_at", b"effective_at", "name", b"name", "plan_id", b"plan_id", "spec_hash", b"spec_hash", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -50,6 +50,11 @@ class PricingServiceStub:
                 request_serializer=billplane_dot_protos_dot_pricing_dot_v1_dot_pricing__pb2.ListAppliedRequest.SerializeToString,
                 response_deserializer=billplane_dot_protos_dot_pricing_dot_v1_dot_pricing__pb2.ListAppliedResponse.FromString,
                 _registered_method=True)
+        self.ProvideSecrets = channel.unary_unary(
+                '/billplane.pricing.v1.PricingService/ProvideSecrets',
+                request_serializer=billplane_dot_protos_dot_pricing_dot_v1_dot_pricing__pb2.ProvideSecretsRequest.SerializeToString,
+                response_deserializer=billplane_dot_protos_dot_pricing_dot_v1_dot_pricing__pb2.ProvideSecretsResponse.FromString,
+                _registered_method=True)
         self.CreatePlan = channel.unary_unary(
                 '/billplane.pricing.v1.PricingService/CreatePlan',
                 request_serializer=billplane_dot_protos_dot_pricing_dot_v1_dot_pricing__pb2.CreatePlanRequest.SerializeToString,
@@ -112,6 +117,13 @@ class PricingServiceServicer:
 
     def ListApplied(self, request, context):
         """Lists what the operator applied, with the hash of what is run now.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ProvideSecrets(self, request, context):
+        """Hands over what the Secrets hold that a plan's external prices name; for the operator.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -190,6 +202,11 @@ def add_PricingServiceServicer_to_server(servicer, server):
                     servicer.ListApplied,
                     request_deserializer=billplane_dot_protos_dot_pricing_dot_v1_dot_pricing__pb2.ListAppliedRequest.FromString,
                     response_serializer=billplane_dot_protos_dot_pricing_dot_v1_dot_pricing__pb2.ListAppliedResponse.SerializeToString,
+            ),
+            'ProvideSecrets': grpc.unary_unary_rpc_method_handler(
+                    servicer.ProvideSecrets,
+                    request_deserializer=billplane_dot_protos_dot_pricing_dot_v1_dot_pricing__pb2.ProvideSecretsRequest.FromString,
+                    response_serializer=billplane_dot_protos_dot_pricing_dot_v1_dot_pricing__pb2.ProvideSecretsResponse.SerializeToString,
             ),
             'CreatePlan': grpc.unary_unary_rpc_method_handler(
                     servicer.CreatePlan,
@@ -314,6 +331,33 @@ class PricingService:
             '/billplane.pricing.v1.PricingService/ListApplied',
             billplane_dot_protos_dot_pricing_dot_v1_dot_pricing__pb2.ListAppliedRequest.SerializeToString,
             billplane_dot_protos_dot_pricing_dot_v1_dot_pricing__pb2.ListAppliedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ProvideSecrets(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/billplane.pricing.v1.PricingService/ProvideSecrets',
+            billplane_dot_protos_dot_pricing_dot_v1_dot_pricing__pb2.ProvideSecretsRequest.SerializeToString,
+            billplane_dot_protos_dot_pricing_dot_v1_dot_pricing__pb2.ProvideSecretsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,8 @@ class PricingServiceStub:
     """Archives a plan whose resource is gone; for the operator."""
     ListApplied: _grpc.UnaryUnaryMultiCallable[_pricing_pb2.ListAppliedRequest, _pricing_pb2.ListAppliedResponse]
     """Lists what the operator applied, with the hash of what is run now."""
+    ProvideSecrets: _grpc.UnaryUnaryMultiCallable[_pricing_pb2.ProvideSecretsRequest, _pricing_pb2.ProvideSecretsResponse]
+    """Hands over what the Secrets hold that a plan's external prices name; for the operator."""
     CreatePlan: _grpc.UnaryUnaryMultiCallable[_pricing_pb2.CreatePlanRequest, _pricing_pb2.CreatePlanResponse]
     """Creates a plan by the API."""
     PublishPlanVersion: _grpc.UnaryUnaryMultiCallable[_pricing_pb2.PublishPlanVersionRequest, _pricing_pb2.PublishPlanVersionResponse]
@@ -67,6 +69,8 @@ class PricingServiceAsyncStub(PricingServiceStub):
     """Archives a plan whose resource is gone; for the operator."""
     ListApplied: _aio.UnaryUnaryMultiCallable[_pricing_pb2.ListAppliedRequest, _pricing_pb2.ListAppliedResponse]  # type: ignore[assignment]
     """Lists what the operator applied, with the hash of what is run now."""
+    ProvideSecrets: _aio.UnaryUnaryMultiCallable[_pricing_pb2.ProvideSecretsRequest, _pricing_pb2.ProvideSecretsResponse]  # type: ignore[assignment]
+    """Hands over what the Secrets hold that a plan's external prices name; for the operator."""
     CreatePlan: _aio.UnaryUnaryMultiCallable[_pricing_pb2.CreatePlanRequest, _pricing_pb2.CreatePlanResponse]  # type: ignore[assignment]
     """Creates a plan by the API."""
     PublishPlanVersion: _aio.UnaryUnaryMultiCallable[_pricing_pb2.PublishPlanVersionRequest, _pricing_pb2.PublishPlanVersionResponse]  # type: ignore[assignment]
@@ -110,6 +114,14 @@ class PricingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_pricing_pb2.ListAppliedResponse, _abc.Awaitable[_pricing_pb2.ListAppliedResponse]]:
         """Lists what the operator applied, with the hash of what is run now."""
+
+    @_abc_1.abstractmethod
+    def ProvideSecrets(
+        self,
+        request: _pricing_pb2.ProvideSecretsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pricing_pb2.ProvideSecretsResponse, _abc.Awaitable[_pricing_pb2.ProvideSecretsResponse]]:
+        """Hands over what the Secrets hold that a plan's external prices name; for the operator."""
 
     @_abc_1.abstractmethod
     def CreatePlan(

@@ -500,6 +500,8 @@ class Subscription(_message.Message):
     PLAN_NAME_FIELD_NUMBER: _builtins.int
     NEXT_PLAN_FIELD_NUMBER: _builtins.int
     PAUSED_AT_FIELD_NUMBER: _builtins.int
+    NEXT_PLAN_VERSION_FIELD_NUMBER: _builtins.int
+    DATED_VERSIONS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     customer_id: _builtins.str
     plan_id: _builtins.str
@@ -507,6 +509,8 @@ class Subscription(_message.Message):
     state: _builtins.str
     """pending, trialing, active, past_due, paused, canceled, ended"""
     plan_name: _builtins.str
+    next_plan_version: _builtins.int
+    """the version of its plan that its next period takes, 0 = its own"""
     @_builtins.property
     def starts_at(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
@@ -531,6 +535,8 @@ class Subscription(_message.Message):
 
     @_builtins.property
     def paused_at(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def dated_versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___DatedVersion]: ...
     def __init__(
         self,
         *,
@@ -551,14 +557,41 @@ class Subscription(_message.Message):
         plan_name: _builtins.str = ...,
         next_plan: Global___PendingPlan | None = ...,
         paused_at: _timestamp_pb2.Timestamp | None = ...,
+        next_plan_version: _builtins.int = ...,
+        dated_versions: _abc.Iterable[Global___DatedVersion] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cancel_at", b"cancel_at", "created_at", b"created_at", "current_period_ends_at", b"current_period_ends_at", "current_period_starts_at", b"current_period_starts_at", "ended_at", b"ended_at", "next_plan", b"next_plan", "paused_at", b"paused_at", "starts_at", b"starts_at", "trial_ends_at", b"trial_ends_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_at", b"cancel_at", "coupon_codes", b"coupon_codes", "created_at", b"created_at", "current_period_ends_at", b"current_period_ends_at", "current_period_starts_at", b"current_period_starts_at", "customer_id", b"customer_id", "ended_at", b"ended_at", "id", b"id", "metadata", b"metadata", "next_plan", b"next_plan", "paused_at", b"paused_at", "plan_id", b"plan_id", "plan_name", b"plan_name", "plan_version", b"plan_version", "starts_at", b"starts_at", "state", b"state", "trial_ends_at", b"trial_ends_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancel_at", b"cancel_at", "coupon_codes", b"coupon_codes", "created_at", b"created_at", "current_period_ends_at", b"current_period_ends_at", "current_period_starts_at", b"current_period_starts_at", "customer_id", b"customer_id", "dated_versions", b"dated_versions", "ended_at", b"ended_at", "id", b"id", "metadata", b"metadata", "next_plan", b"next_plan", "next_plan_version", b"next_plan_version", "paused_at", b"paused_at", "plan_id", b"plan_id", "plan_name", b"plan_name", "plan_version", b"plan_version", "starts_at", b"starts_at", "state", b"state", "trial_ends_at", b"trial_ends_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Subscription: _TypeAlias = Subscription  # noqa: Y015
+
+@_typing.final
+class DatedVersion(_message.Message):
+    """A version of its plan that a subscription takes with its first period from an instant on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_AT_FIELD_NUMBER: _builtins.int
+    version: _builtins.int
+    @_builtins.property
+    def effective_at(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        version: _builtins.int = ...,
+        effective_at: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_at", b"effective_at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_at", b"effective_at", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DatedVersion: _TypeAlias = DatedVersion  # noqa: Y015
 
 @_typing.final
 class PendingPlan(_message.Message):
