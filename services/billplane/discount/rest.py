@@ -11,7 +11,6 @@ from billplane.chassis import ids
 from billplane.chassis.errors import FieldError, Invalid
 from billplane.chassis.rest import PageQuery, Reader, Steps, Writer, listing, router
 from billplane.discount import domain, schemas, service
-from billplane.discount.bodies import rule_of
 from billplane.money import CurrencyCode, UnknownCurrency, parse_currency
 
 rest = router(tags=["discount"])
@@ -63,7 +62,7 @@ async def archive_coupon(coupon_id: str, tx: Writer) -> None:
 async def create_rule(body: schemas.RuleBody, tx: Writer, response: Response) -> schemas.Rule:
     """Add a discount that needs no code."""
     currency = _currency(body.currency_code) if body.currency_code else ""
-    rule = rule_of(body, tx.now, currency)
+    rule = schemas.rule_of(body, tx.now, currency)
     made = await service.create_rule(tx, rule)
     response.headers["Location"] = f"/v1/discount_rules/{made.id}"
     return _rule(made, tx.now)

@@ -10,7 +10,6 @@ from billplane.chassis.errors import FieldError, Invalid
 from billplane.chassis.rest import Page, parse_body
 from billplane.chassis.rpc import Rpc, from_timestamp, to_timestamp
 from billplane.discount import domain, schemas, service
-from billplane.discount.bodies import rule_of
 from billplane.discount.models import ApplicationRow
 from billplane.money import CurrencyCode, UnknownCurrency, parse_currency
 from billplane.protos.discount.v1 import discount_pb2 as pb
@@ -262,7 +261,7 @@ def from_proto_rule(message: pb.DiscountRule, now: datetime) -> domain.Rule:
     body = parse_body(
         schemas.RuleBody, {name: value for name, value in named.items() if name not in made}
     )
-    return rule_of(body, now, _currency(body.currency_code) if body.currency_code else "")
+    return schemas.rule_of(body, now, _currency(body.currency_code) if body.currency_code else "")
 
 
 def to_proto_rule(rule: domain.Rule, now: datetime) -> pb.DiscountRule:

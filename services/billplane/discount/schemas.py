@@ -1,13 +1,16 @@
 """REST bodies of discount."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from billplane.chassis import ids
 from billplane.chassis.fields import Flag, Instant
 from billplane.chassis.rest import Body, Resource
-from billplane.money import MINOR_MAX
+from billplane.discount import domain
+from billplane.money import MINOR_MAX, CurrencyCode
 
 Text = Annotated[str, StringConstraints(max_length=255)]
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
@@ -213,3 +216,16 @@ class ApplicationList(Resource):
 
     data: list[Application]
     next_cursor: str | None
+
+
+def rule_of(body: RuleBody, now: datetime, currency: CurrencyCode | str) -> domain.Rule:
+    """Make a rule of what a caller says."""
+    values = body.model_dump(exclude={"percent", "currency_code"})
+    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    return domain.Rule(
+        **values | lists,
+        id=ids.new("dsr"),
+        created_at=now,
+        percent=Decimal(body.percent) if body.percent else None,
+        currency=currency,
+    )
