@@ -47,7 +47,7 @@ run: install ## host one or more services in the foreground: make run SERVICE="t
 	@$(BIN)/python -m billplane run $(SERVICE)
 
 test: develop judges ## run every test, beside a running platform
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --ignore=tests/judges $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadscope --ignore=tests/judges $(ARGS)
 	@$(VENV)-judges/bin/python -m pytest -c /dev/null --rootdir . --confcutdir tests/judges --import-mode=importlib -q -p no:cacheprovider tests/judges
 
 test-brokers: develop ## the messages' tests on Kafka and RabbitMQ, started in Docker and removed again
@@ -57,13 +57,15 @@ test-brokers: develop ## the messages' tests on Kafka and RabbitMQ, started in D
 test-postgres: develop ## the ledger's tests on other versions of Postgres: make test-postgres VERSIONS="15 17"
 	@tests/postgres.sh "$(or $(VERSIONS),15 17)" $(ARGS)
 
-soak: develop ## kill every process, store and broker for about 20 minutes, and count what is left
+soak: develop ## kill every process, store and broker for about 40 minutes, send 300 requests of each kind
 	@eval "$$(tests/brokers.sh up)"; trap 'tests/brokers.sh down' EXIT; \
 		BILLPLANE_TEST_BROKERS=required BILLPLANE_TEST_KILL_MONEY_SECONDS=600 \
-		BILLPLANE_TEST_KILL_ROUNDS=3 BILLPLANE_TEST_KILL_EVENTS=100000 \
+		BILLPLANE_TEST_KILL_ROUNDS=10 BILLPLANE_TEST_KILL_EVENTS=100000 \
 		BILLPLANE_TEST_KILL_SUBSCRIPTIONS=500 BILLPLANE_TEST_LISTEN_EVENTS=10000 \
+		BILLPLANE_TEST_FUZZ_EXAMPLES=300 \
 		$(BIN)/python -m pytest -n0 -o faulthandler_timeout=1800 -rP tests/faults \
-		tests/notification/test_listen.py -k "faults or killed"
+		tests/notification/test_listen.py tests/every_service/test_openapi_fuzz.py \
+		-k "faults or killed or fuzz"
 
 cluster-up: install ## make a kind cluster, install the platform in it, print its address and a key
 	@$(BIN)/billplane cluster up $(ARGS)

@@ -11,13 +11,6 @@ WAYS += [Way("kafka", "fact")] if KAFKA else []
 WAYS += [Way("rabbitmq", "task")] if RABBITMQ else []
 
 
-def pytest_collection_modifyitems(items):
-    """Keep what uses the brokers on one worker: some of it kills them."""
-    for item in items:
-        if "tests/events" in item.path.as_posix():
-            item.add_marker(pytest.mark.xdist_group("brokers"))
-
-
 @pytest.fixture(autouse=True)
 def _short_waits(monkeypatch):
     monkeypatch.setattr(transport, "RETRY_SECONDS", 0.1)

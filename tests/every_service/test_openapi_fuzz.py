@@ -1,7 +1,12 @@
-"""Generated requests to every documented operation: no 5xx, and what the document announces."""
+"""Generated requests to every documented operation: no 5xx, and what the document announces.
+
+A few of each here; `make soak` sends hundreds (BILLPLANE_TEST_FUZZ_EXAMPLES).
+"""
 
 import asyncio
+import os
 import time
+from pathlib import Path
 
 import pytest
 import schemathesis
@@ -13,6 +18,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
+    positive_data_acceptance,
     response_headers_conformance,
     response_schema_conformance,
     status_code_conformance,
@@ -20,14 +26,17 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.every_service.estate import Estate
 
-EXAMPLES = 6
-SECONDS = 3
+EXAMPLES = int(os.environ.get("BILLPLANE_TEST_FUZZ_EXAMPLES", "6"))
+# For all operations of a service, of which some have more to say than there is time for here.
+SECONDS = EXAMPLES / 2
+CONFIG = schemathesis.Config.from_path(Path(__file__).parents[2] / "schemathesis.toml")
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
     content_type_conformance,
     response_headers_conformance,
     response_schema_conformance,
+    positive_data_acceptance,
 ]
 
 
@@ -67,7 +76,9 @@ def _try(operation, mode, url, headers, until):
 async def test_no_generated_request_breaks_a_service(service, platform, estate, mode):
     if catalog.load(service).front is not None:
         return
-    schema = schemathesis.openapi.from_dict(platform.platform.runtimes[service].openapi)
+    schema = schemathesis.openapi.from_dict(
+        platform.platform.runtimes[service].openapi, config=CONFIG
+    )
     operations = [found.ok() for found in schema.get_all_operations()]
     assert operations
     until = time.monotonic() + SECONDS

@@ -10,7 +10,6 @@ from tests.fixtures.airport import EXAMPLE
 from tests.journeys.test_metered_usage_becomes_an_invoice import billed
 
 # One worker tells the whole story.
-pytestmark = pytest.mark.xdist_group("collection")
 
 TENANT = "ten_collected"
 # Who pays at once, who never can, and who has nothing to pay with but some credit.

@@ -124,7 +124,7 @@ def test_a_second_up_reports_the_first_ones_address(laptop: LaptopHome) -> None:
 
 
 def test_of_two_ups_at_once_one_starts_and_both_report_ready(laptop: LaptopHome) -> None:
-    context = multiprocessing.get_context("fork")
+    context = multiprocessing.get_context("spawn")
     both = [context.Process(target=up, args=(laptop,)) for _ in range(2)]
     for process in both:
         process.start()
@@ -139,7 +139,7 @@ def test_ctrl_c_while_it_starts_stops_what_was_started(
     laptop: LaptopHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_STEP_SECONDS", "60")
-    starting = multiprocessing.get_context("fork").Process(target=up, args=(laptop,))
+    starting = multiprocessing.get_context("spawn").Process(target=up, args=(laptop,))
     starting.start()
     eventually((laptop.path / "steps.seen").exists)
     assert starting.pid is not None

@@ -16,8 +16,6 @@ from tests.fixtures import brokers
 from tests.fixtures.brokers import RABBITMQ, needs_rabbitmq
 from tests.listener.test_rest import CALCULATION
 
-pytestmark = pytest.mark.xdist_group("brokers")
-
 
 def test_no_service_of_ours_reads_a_copy():
     copies = {

@@ -57,7 +57,7 @@ class QuoteBody(Body):
     version: Annotated[Integer, Field(ge=0, le=2**31 - 1)] = 0
     currency_code: Currency | None = None
     customer_id: Text = Field(default="", description="whose plan and currency count")
-    at: datetime | None = None
+    at: Instant | None = None
     items: Annotated[list[QuoteItem], Field(default_factory=list, max_length=1000)]
 
 
