@@ -49,6 +49,12 @@ def up(home: LaptopHome) -> list[tuple[str, dict[str, Any]]]:
     return events
 
 
+def up_at_a_terminal(home: LaptopHome) -> None:
+    """Start the platform where Ctrl-C counts, also in a run of tests in the background."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    up(home)
+
+
 def identity(home: LaptopHome, name: str) -> ProcessIdentity:
     found = ProcessIdentity.read(home.pid_file(name))
     assert found is not None
@@ -139,7 +145,7 @@ def test_ctrl_c_while_it_starts_stops_what_was_started(
     laptop: LaptopHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("STAND_IN_STEP_SECONDS", "60")
-    starting = multiprocessing.get_context("spawn").Process(target=up, args=(laptop,))
+    starting = multiprocessing.get_context("spawn").Process(target=up_at_a_terminal, args=(laptop,))
     starting.start()
     eventually((laptop.path / "steps.seen").exists)
     assert starting.pid is not None
