@@ -170,6 +170,15 @@ class Edge:
                 metadata={"limit": limit.rate, "class": limit.name},
             )
 
+    def reached(self, service: str, document: dict[str, Any]) -> dict[str, Any]:
+        """Leave out what only a request in another dialect reaches: the path is another's."""
+        paths = {
+            path: operations
+            for path, operations in document.get("paths", {}).items()
+            if (found := self._routes.find(path, {})) is None or found[1] == service
+        }
+        return {**document, "paths": paths}
+
     def charge(self, who: str, limit: Limit, events: int) -> None:
         """Count the further events that one request carried."""
         if events > 1:
@@ -374,19 +383,8 @@ async def open_edge(runtime: Runtime) -> Edge:
         for name, app in runtime.peers_in_process.items()
         if getattr(app, "openapi", None)
     }
-    table = RoutingTable(load_routes())
     runtime.openapi = merged(
-        {name: _reached(name, document, table) for name, document in documents.items()}
+        {name: edge.reached(name, document) for name, document in documents.items()}
     )
     edge.prepare_soon()
     return edge
-
-
-def _reached(service: str, document: dict[str, Any], table: RoutingTable) -> dict[str, Any]:
-    """Leave out what only a request in another dialect reaches: the path is another service's."""
-    paths = {
-        path: operations
-        for path, operations in document.get("paths", {}).items()
-        if (found := table.find(path, {})) is None or found[1] == service
-    }
-    return {**document, "paths": paths}
